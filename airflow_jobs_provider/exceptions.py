@@ -1,0 +1,128 @@
+"""Why a task failed. Every exception names the job, what AWS said, and where to look."""
+
+from __future__ import annotations
+
+from airflow_jobs_provider.jobs import job_type_of
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.run import FailureKind, JobRun, JobSnapshot
+
+
+class AwsJobError(Exception):
+    """Base of all errors of this provider.
+
+    :ivar kind: whether another try is worth it.
+    :ivar run: the job that the error is about, if there is one.
+    :ivar snapshot: the last reading of the job, with the service's own record, if there is one.
+    """
+
+    kind: FailureKind = FailureKind.PERMANENT
+
+    def __init__(
+        self, message: str, *, run: JobRun | None = None, snapshot: JobSnapshot | None = None
+    ) -> None:
+        super().__init__(message)
+        self.run = run
+        self.snapshot = snapshot
+
+
+class JobFailedError(AwsJobError):
+    """The AWS job failed for good: permissions, schema, size. The same try again would fail again."""
+
+
+class JobFailedTransientlyError(JobFailedError):
+    """The AWS job failed for a reason that may be gone at the next try: a time-out, a lost connection."""
+
+    kind = FailureKind.TRANSIENT
+
+
+class JobSupersededError(JobFailedError):
+    """The AWS job gave way to a newer one of the same target."""
+
+    kind = FailureKind.SUPERSEDED
+
+
+class JobCancelledError(AwsJobError):
+    """The AWS job was cancelled while a task waited for it."""
+
+    kind = FailureKind.CANCELLED
+
+
+class JobNotFoundError(AwsJobError):
+    """AWS does not know the job: it was never started, or has been deleted."""
+
+
+class JobExistsError(AwsJobError):
+    """The id that the DAG author gave was used before, by a job that this task did not start."""
+
+
+class QuotaExceededError(AwsJobError):
+    """AWS starts no more such jobs for now."""
+
+    kind = FailureKind.QUOTA
+
+
+class TaskKilledError(AwsJobError):
+    """The task was told to end while it waited; its AWS job was cancelled."""
+
+    kind = FailureKind.CANCELLED
+
+
+class AwsApiError(AwsJobError):
+    """An AWS API call failed.
+
+    :ivar error: what the error means.
+    :ivar code: the AWS error code, or the class of a connection error.
+    """
+
+    def __init__(self, message: str, *, error: ErrorKind, code: str, run: JobRun | None = None) -> None:
+        super().__init__(message, run=run)
+        self.error = error
+        self.code = code
+        if self.is_transient:
+            self.kind = FailureKind.TRANSIENT
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same call may succeed later."""
+        return self.error in (ErrorKind.THROTTLED, ErrorKind.TRANSIENT)
+
+
+_BY_FAILURE: dict[FailureKind, type[AwsJobError]] = {
+    FailureKind.TRANSIENT: JobFailedTransientlyError,
+    FailureKind.SUPERSEDED: JobSupersededError,
+    FailureKind.CANCELLED: JobCancelledError,
+}
+
+
+def not_succeeded(run: JobRun, snapshot: JobSnapshot) -> AwsJobError:
+    """Return the exception for a job that has ended, but not in success."""
+    verb = "was cancelled" if snapshot.failure is FailureKind.CANCELLED else "failed"
+    reason = f": {snapshot.reason}" if snapshot.reason else ""
+    error = _BY_FAILURE.get(snapshot.failure or FailureKind.PERMANENT, JobFailedError)
+    return error(f"{name(run)} {verb} ({snapshot.status}){reason}{_console(run)}", run=run, snapshot=snapshot)
+
+
+def not_found(run: JobRun, cause: AwsApiError) -> JobNotFoundError:
+    """Return the exception for a job that AWS does not know."""
+    return JobNotFoundError(
+        f"{name(run)} does not exist in {run.region}, or has been deleted ({cause}){_console(run)}", run=run
+    )
+
+
+def too_many_lost(run: JobRun, snapshot: JobSnapshot, lost: str, limit: str) -> JobFailedError:
+    """Return the exception for a job that succeeded, but lost more than its author accepts."""
+    return JobFailedError(
+        f"{name(run)} ended {snapshot.status} with {lost}, more than {limit} allows{_console(run)}",
+        run=run,
+        snapshot=snapshot,
+    )
+
+
+def name(run: JobRun) -> str:
+    """Return a job in words."""
+    return job_type_of(run).describe_run(run)
+
+
+def _console(run: JobRun) -> str:
+    url = job_type_of(run).console_url(run)
+    return f" - see {url}" if url else ""

@@ -1,0 +1,70 @@
+"""The dialogue with an AWS API about one job, without the input and output.
+
+Each function is a generator: it yields the :class:`Call` to make, is sent the answer (or thrown the
+:class:`~airflow_jobs_provider.exceptions.AwsApiError`), and returns the result. The hook drives it over
+boto3 or over aiobotocore, so that both sides behave alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, not_found
+from airflow_jobs_provider.jobs import job_type_of
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.model import JobType, Operation
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One API call to make."""
+
+    operation: Operation
+    arguments: Mapping[str, Any]
+
+
+Dialogue = Generator[Call, Mapping[str, Any], T]
+
+
+def start(job_type: JobType, values: Mapping[str, Any], region: str) -> Dialogue[tuple[JobRun, JobSnapshot]]:
+    """Start a job and return its identity and what the start answered."""
+    answer = yield Call(job_type.start, job_type.request(job_type.start, values))
+    snapshot = job_type.read(job_type.start, answer)
+    run = job_type.run_of(values, region, snapshot.details)
+    if run is None:
+        raise AwsJobError(
+            f"{job_type.start.api_name} answered without the job's id: {dict(snapshot.details)}"
+        )
+    return run, snapshot
+
+
+def describe(run: JobRun) -> Dialogue[JobSnapshot]:
+    """Read a job."""
+    job_type = job_type_of(run)
+    answer = yield Call(job_type.describe, job_type.request(job_type.describe, run.ids))
+    return job_type.read(job_type.describe, answer)
+
+
+def cancel(run: JobRun) -> Dialogue[JobSnapshot]:
+    """Ask for the end of a job and read it: cancelled, still stopping, or the end it had before.
+
+    :raises JobNotFoundError: where AWS does not know the job.
+    """
+    job_type = job_type_of(run)
+    try:
+        yield Call(job_type.cancel, job_type.request(job_type.cancel, run.ids))
+    except AwsApiError as error:
+        # Some APIs answer "not found" for a job that has ended: the reading below tells one from the other.
+        if error.error not in (ErrorKind.OVER, ErrorKind.NOT_FOUND):
+            raise
+    try:
+        return (yield from describe(run))
+    except AwsApiError as error:
+        if error.error is ErrorKind.NOT_FOUND:
+            raise not_found(run, error) from error
+        raise

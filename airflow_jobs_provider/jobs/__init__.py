@@ -1,0 +1,22 @@
+"""WHAT each AWS job is. One file a service; the registry finds a job type by the name in a JobRun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
+from airflow_jobs_provider.jobs.run import JobRun
+
+JOB_TYPES: Mapping[str, JobType] = {job_type.name: job_type for job_type in (QUICKSIGHT_INGESTION,)}
+
+
+def job_type_of(run: JobRun) -> JobType:
+    """Return the job type of a run.
+
+    :raises ValueError: for a run that was written by a version that knew more job types than this one.
+    """
+    try:
+        return JOB_TYPES[run.job_type]
+    except KeyError:
+        raise ValueError(f"job_type must be one of {', '.join(JOB_TYPES)}, not {run.job_type!r}") from None

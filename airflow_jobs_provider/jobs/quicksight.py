@@ -1,0 +1,94 @@
+"""QuickSight SPICE ingestion: the refresh of a data set.
+
+Shapes and statuses are the botocore model's; the meaning of codes is from the QuickSight API reference
+(CreateIngestion, DescribeIngestion, ErrorInfo) and the QuickSight user guide (SPICE refresh).
+"""
+
+from __future__ import annotations
+
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.model import Iam, JobType, Loss, Operation, Parameter
+from airflow_jobs_provider.jobs.run import FailureKind, JobState
+
+_IDENTITY = ("aws_account_id", "data_set_id", "ingestion_id")
+
+QUICKSIGHT_INGESTION = JobType(
+    name="quicksight-ingestion",
+    title="SPICE ingestion {ingestion_id} of data set {data_set_id} in account {aws_account_id}",
+    service="quicksight",
+    parameters={
+        "aws_account_id": Parameter(
+            api="AwsAccountId",
+            pattern=r"[0-9]{12}",
+            must_be="an account id of 12 digits",
+            caller_account=True,
+        ),
+        "data_set_id": Parameter(api="DataSetId"),
+        "ingestion_id": Parameter(
+            api="IngestionId",
+            pattern=r"[a-zA-Z0-9_-]{1,128}",
+            must_be="1 to 128 letters, digits, hyphens or underscores",
+        ),
+        "ingestion_type": Parameter(api="IngestionType", choices=("INCREMENTAL_REFRESH", "FULL_REFRESH")),
+    },
+    optional=frozenset({"aws_account_id", "ingestion_id"}),
+    identity=dict.fromkeys(_IDENTITY),
+    start=Operation(method="create_ingestion", parameters=(*_IDENTITY, "ingestion_type")),
+    describe=Operation(method="describe_ingestion", parameters=_IDENTITY, record="Ingestion"),
+    cancel=Operation(method="cancel_ingestion", parameters=_IDENTITY),
+    list_jobs=Operation(
+        method="list_ingestions", parameters=("aws_account_id", "data_set_id"), record="Ingestions"
+    ),
+    # A repeated CreateIngestion with the same id gives ResourceExistsException and starts nothing.
+    token="ingestion_id",
+    token_length=128,
+    status="IngestionStatus",
+    states={
+        "INITIALIZED": JobState.RUNNING,
+        "QUEUED": JobState.RUNNING,
+        "RUNNING": JobState.RUNNING,
+        "COMPLETED": JobState.SUCCEEDED,
+        "FAILED": JobState.FAILED,
+        "CANCELLED": JobState.CANCELLED,
+    },
+    reason="join(': ', [ErrorInfo.Type, ErrorInfo.Message][?@])",
+    failure="ErrorInfo.Type",
+    failures={
+        **dict.fromkeys(
+            (
+                "INTERNAL_SERVICE_ERROR",
+                "CONNECTION_FAILURE",
+                "DATA_SOURCE_CONNECTION_FAILED",
+                "QUERY_TIMEOUT",
+                "SOURCE_API_LIMIT_EXCEEDED_FAILURE",
+                "SOURCE_RESOURCE_LIMIT_EXCEEDED",
+                "SQL_EXCEPTION",
+            ),
+            FailureKind.TRANSIENT,
+        ),
+        **dict.fromkeys(("INGESTION_SUPERSEDED", "REFRESH_SUPPRESSED_BY_EDIT"), FailureKind.SUPERSEDED),
+        "INGESTION_CANCELED": FailureKind.CANCELLED,
+    },
+    progress={
+        "rows ingested": "RowInfo.RowsIngested",
+        "rows dropped": "RowInfo.RowsDropped",
+        "waiting on ingestion": "QueueInfo.WaitingOnIngestion",
+    },
+    losses=(Loss(what="rows dropped", count="RowInfo.RowsDropped", limit="max_rows_dropped"),),
+    errors={
+        "ResourceNotFoundException": ErrorKind.NOT_FOUND,
+        "ResourceExistsException": ErrorKind.EXISTS,
+        # Named like a throttle and counted as one by botocore's standard retry mode; it is the daily quota.
+        "LimitExceededException": ErrorKind.QUOTA,
+    },
+    quota_rule=(
+        "QuickSight allows 32 manual refreshes of a data set in 24 hours in Enterprise edition, "
+        "8 in Standard edition; each frees 24 hours after it was started"
+    ),
+    console="https://{region}.quicksight.aws.amazon.com/sn/data-sets/{data_set_id}/view",
+    iam=Iam(
+        resource="arn:{partition}:quicksight:{region}:{account}:dataset/{data_set_id}/ingestion/*",
+        actions=("quicksight:CreateIngestion", "quicksight:DescribeIngestion", "quicksight:CancelIngestion"),
+        optional=("quicksight:ListIngestions",),
+    ),
+)

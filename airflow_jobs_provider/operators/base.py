@@ -1,0 +1,215 @@
+"""The life of a job: start it once, wait for it, see to its end when the task no longer wants it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
+from airflow.sdk.exceptions import TaskDeferred
+
+from airflow_jobs_provider.exceptions import AwsJobError, JobNotFoundError, TaskKilledError, name
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+from airflow_jobs_provider.links.aws_job import AwsJobLink
+from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator, check_flags, check_seconds
+from airflow_jobs_provider.operators.killing import Killer
+from airflow_jobs_provider.operators.record import JobRecordStore
+from airflow_jobs_provider.operators.starting import JobStart
+from airflow_jobs_provider.triggers.ownership import claim
+from airflow_jobs_provider.waiting import cancel_until_certain, drive, wait_until_over
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+
+class StartJobOperator(AwsJobOperator):
+    """Start an AWS job, wait for it, and cancel it when the task no longer wants it.
+
+    :param wait_for_completion: wait until the job has ended, and fail if it failed.
+    :param poll_interval: seconds between two readings of the job at the most; a young job is read more often.
+    :param cancel_on_kill: cancel the job when the task is killed, cleared, marked as something, or times out.
+    :param durable: a retry after a crash takes the running job over instead of starting another.
+    """
+
+    def __init__(
+        self,
+        *,
+        wait_for_completion: bool = True,
+        poll_interval: float = 10,
+        cancel_on_kill: bool = True,
+        durable: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.poll_interval = poll_interval
+        self.cancel_on_kill = cancel_on_kill
+        self.durable = durable
+        check_flags(self, ("wait_for_completion", "cancel_on_kill", "durable"))
+        check_seconds("poll_interval", poll_interval)
+
+    # What this process knows of the job that it answers for; not part of the task's definition.
+    _run: JobRun | None = None
+    _in_flight = False
+    _killer: Killer | None = None
+    killed = False
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Start the job, or take over the one of the try before; wait for it.
+
+        :returns: see :meth:`result`.
+        :raises AwsJobError: where the job could not be started, or did not succeed.
+        """
+        records = JobRecordStore(context)
+        try:
+            job = JobStart(self, context, records).obtain()
+            AwsJobLink().persist(context["ti"], job.run)
+            snapshot = job.snapshot
+            if not self.wait_for_completion:
+                self.holds(None)
+                return self.result(job.run, snapshot)
+            if not snapshot.state.is_over:
+                if self.deferrable:
+                    claim(context["ti"], job.run)
+                    self._defer(context, job.run, job.started_at)
+                wait = wait_until_over(
+                    job.run, log=self.log, poll_interval=self.poll_interval, started_at=job.started_at
+                )
+                snapshot = drive(wait, self.hook, self.sleep)
+        except TaskDeferred:
+            raise
+        except BaseException:
+            self._abandon(records)
+            raise
+        self.holds(None)
+        records.forget()
+        return self.succeeded(job.run, snapshot)
+
+    def execute_complete(
+        self, context: Context, event: Mapping[str, Any] | None, run: Mapping[str, Any], started_at: float
+    ) -> dict[str, Any]:
+        """Go on after the trigger's event.
+
+        :returns: see :meth:`result`.
+        :raises AirflowTaskTimeout: at ``execution_timeout``; the job is cancelled.
+        :raises AwsJobError: where the job did not succeed, or could not be read.
+        """
+        records = JobRecordStore(context)
+        job_run = JobRun.from_json(run)
+        self.holds(job_run)
+        try:
+            snapshot = self.read_event(event, job_run)
+            if snapshot is None:
+                raise self.timed_out(job_run)
+            if not snapshot.state.is_over:
+                self._defer(context, job_run, started_at)
+        except TaskDeferred:
+            raise
+        except BaseException:
+            self._abandon(records)
+            raise
+        return self._finish_deferred(records, job_run, snapshot)
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a deferral.
+
+        A deferral that timed out and a trigger that failed never call the trigger's ``on_kill``, and Airflow
+        drops what was given to ``defer``: the job is looked up in the record.
+        """
+        if next_method != TRIGGER_FAIL_REPR:
+            return super().resume_execution(next_method, next_kwargs, context)
+        records = JobRecordStore(context)
+        record = records.load()
+        run = record.run if record is not None and record.is_of(context["ti"]) else None
+        if run is None:
+            return super().resume_execution(next_method, next_kwargs, context)
+        self.holds(run)
+        try:
+            snapshot = self.look(run)
+            if not snapshot.state.is_over:
+                super().resume_execution(next_method, next_kwargs, context)
+        except BaseException:
+            self._abandon(records)
+            raise
+        self.log.warning("the wait broke off, but %s has ended", name(run))
+        return self._finish_deferred(records, run, snapshot)
+
+    def on_kill(self) -> None:
+        """Cancel the job. Airflow calls this from a signal handler, 5 seconds before it kills the process."""
+        self.killed = True
+        if self._run is None:
+            return
+        if not self.cancel_on_kill:
+            self.log.info("%s goes on: cancel_on_kill is off", name(self._run))
+            return
+        if self._killer is None:
+            self._killer = Killer(self.hook, self._run, in_flight=self._in_flight)
+        self._killer.finish(self.log)
+
+    def holds(self, run: JobRun | None, *, in_flight: bool = False) -> None:
+        """Note the job that this process answers for.
+
+        :param in_flight: its start is being asked for; AWS may not know it yet.
+        """
+        self._run = run
+        self._in_flight = in_flight
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not longer than until the task is killed.
+
+        :raises TaskKilledError: when it is; the kill itself has seen to the job.
+        """
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self.killed:
+            time.sleep(min(left, 0.5))
+        if self.killed:
+            raise TaskKilledError("the task was killed", run=self._run)
+
+    def _may_be_left_out(self) -> Iterable[str]:
+        return self.job_type.optional
+
+    def _defer(self, context: Context, run: JobRun, started_at: float) -> NoReturn:
+        self.defer_until_over(
+            run,
+            started_at=started_at,
+            poll_interval=self.poll_interval,
+            deadline=self.deadline(context),
+            cancel_on_kill=self.cancel_on_kill,
+        )
+
+    def _finish_deferred(self, records: JobRecordStore, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
+        self.holds(None)
+        try:
+            result = self.succeeded(run, snapshot)
+        except AwsJobError:
+            records.forget()
+            raise
+        # The record stays: the scheduler may yet fail this try by a stale event of the process that deferred
+        # (apache/airflow#72716, #71580), and the next try must find the job that has succeeded.
+        return result
+
+    def _abandon(self, records: JobRecordStore) -> None:
+        """See to the end of a job that this try will not wait for any more."""
+        run, in_flight = self._run, self._in_flight
+        if run is None:
+            return
+        if not self.cancel_on_kill:
+            self.log.warning("%s may go on: cancel_on_kill is off", name(run))
+            return
+        self.killed = False  # what follows may sleep
+        record = records.load()
+        if record is not None:
+            records.give_up(record)
+        steps = cancel_until_certain(run, log=self.log, patience=PATIENCE, in_flight=in_flight)
+        try:
+            snapshot = drive(steps, self.hook)
+        except JobNotFoundError:
+            self.log.info("nothing to cancel: AWS does not know %s", name(run))
+            records.forget()
+        except AwsJobError as error:
+            self.log.error("%s", error)  # noqa: TRY400 - the message says it all
+        else:
+            if snapshot.state.is_over:
+                records.forget()
+        self.holds(None)

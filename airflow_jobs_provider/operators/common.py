@@ -1,0 +1,262 @@
+"""What start operators, cancel operators and sensors have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.configuration import conf
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
+from airflow_jobs_provider.exceptions import (
+    AwsJobError,
+    JobNotFoundError,
+    name,
+    not_succeeded,
+    too_many_lost,
+)
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
+from airflow_jobs_provider.links.aws_job import AwsJobLink
+from airflow_jobs_provider.waiting import drive, read_until_certain
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from airflow_jobs_provider.jobs.model import JobType, Operation
+    from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
+
+# Seconds by which Airflow's own time-out of a deferral comes after our trigger's: it is for the case that no
+# triggerer is alive to report the deadline.
+_DEFERRAL_MARGIN = 60.0
+
+# Seconds for which errors that may pass are survived where nobody waits for a job: around start and cancel.
+PATIENCE = 120.0
+
+
+class AwsJobOperator(BaseOperator):
+    """Base of everything that deals with an AWS job.
+
+    :param deferrable: wait in the triggerer, without a worker slot; default: the setting
+        ``[operators] default_deferrable``.
+    :param aws_conn_id: the Airflow connection; ``None`` for boto3's own credential chain (templated).
+    :param region_name: AWS region; default: the connection's, then boto3's (templated).
+    :param verify: whether, or with which certificates, TLS is verified (templated).
+    :param botocore_config: arguments of ``botocore.config.Config``, as a dict; ``retries`` are not used.
+    """
+
+    job_type: ClassVar[JobType]
+    template_fields: Sequence[str] = ("aws_conn_id", "region_name", "verify")
+    operator_extra_links = (AwsJobLink(),)
+    ui_color = "#f5ead6"
+
+    def __init__(
+        self,
+        *,
+        deferrable: bool | None = None,
+        aws_conn_id: str | None = "aws_default",
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if deferrable is None:
+            deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
+        self.deferrable = deferrable
+        self.aws_conn_id = aws_conn_id
+        self.region_name = region_name
+        self.verify = verify
+        self.botocore_config = botocore_config
+        check_flags(self, ("deferrable",))
+        _check_aws(self, only_literal=True)
+
+    def check_parameters(self, operation: Operation) -> None:
+        """Refuse, at DAG parse, literal values that the service would refuse. Ends every ``__init__``."""
+        self._checked(operation, only_literal=True)
+
+    def parameters(self, operation: Operation) -> dict[str, Any]:
+        """Return the operation's rendered parameters by our names, checked and with their defaults.
+
+        :raises ValueError: for a value that the service would refuse.
+        """
+        _check_aws(self, only_literal=False)
+        values = self._checked(operation, only_literal=False)
+        for key in operation.parameters:
+            if values[key] is None and self.job_type.parameters[key].caller_account:
+                values[key] = self.hook.caller_account()
+        return values
+
+    @cached_property
+    def hook(self) -> AwsJobHook:
+        """The hook; imported here, so that parsing a DAG file does not import boto3."""
+        from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+
+        return AwsJobHook(
+            self.job_type,
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+
+    def identify(self) -> JobRun:
+        """Return the identity of the job that the parameters name."""
+        run = self.job_type.run_of(self.parameters(self.job_type.describe), self.hook.region)
+        assert run is not None  # noqa: S101 - the identity's parameters are required
+        return run
+
+    def look(self, run: JobRun, *, unknown_until: float = 0.0) -> JobSnapshot:
+        """Read a job, and survive what may pass for a while.
+
+        :param unknown_until: until then (seconds since the epoch) AWS may not know it yet.
+        :raises JobNotFoundError: where AWS does not know the job.
+        """
+        steps = read_until_certain(run, log=self.log, patience=PATIENCE, unknown_until=unknown_until)
+        return drive(steps, self.hook)
+
+    def deadline(self, context: Context) -> float | None:
+        """Return when ``execution_timeout`` is over, counted from the start of the try.
+
+        Airflow itself does not enforce it while a task is deferred.
+        """
+        if self.execution_timeout is None:
+            return None
+        return float(context["ti"].start_date.timestamp() + self.execution_timeout.total_seconds())
+
+    def timed_out(self, run: JobRun) -> AirflowTaskTimeout:
+        """Return the exception for the end of ``execution_timeout``."""
+        seconds = self.execution_timeout.total_seconds() if self.execution_timeout else 0
+        return AirflowTaskTimeout(f"{name(run)} has not ended within execution_timeout ({seconds:g} seconds)")
+
+    def defer_until_over(
+        self,
+        run: JobRun,
+        *,
+        started_at: float,
+        poll_interval: float,
+        deadline: float | None,
+        cancel_on_kill: bool,
+    ) -> NoReturn:
+        """Hand the wait to the triggerer; it resumes ``execute_complete``. Never returns."""
+        from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
+
+        trigger: AwsJobTrigger = AwsJobTrigger(
+            run=run.to_json(),
+            poll_interval=poll_interval,
+            started_at=started_at,
+            deadline=deadline,
+            cancel_on_kill=cancel_on_kill,
+            aws_conn_id=self.aws_conn_id,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+        timeout = None
+        if deadline is not None:
+            timeout = timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN)
+        self.defer(
+            trigger=trigger,
+            method_name="execute_complete",
+            kwargs={"run": run.to_json(), "started_at": started_at},
+            timeout=timeout,
+        )
+
+    def read_event(self, event: Mapping[str, Any] | None, run: JobRun) -> JobSnapshot | None:
+        """Return the reading that a trigger's event carries; ``None`` where the deadline has passed.
+
+        :raises AwsJobError: where the trigger could not read the job.
+        """
+        if event is None or event.get("run") != run.to_json():
+            # On SQLite, Airflow gives a new trigger the id of an old one: another task's event can come here.
+            self.log.warning("the event is not about %s; looking at the job itself", name(run))
+            return self.look(run)
+        if "error" in event:
+            error = JobNotFoundError if event["code"] == "not found" else AwsJobError
+            raise error(event["error"], run=run)
+        return JobSnapshot.from_json(event["snapshot"]) if "snapshot" in event else None
+
+    def result(self, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
+        """Return what goes to XCom.
+
+        :returns: the job's identity under the parameter names of sensor and cancel operator, ``region_name``,
+            ``status`` (the service's word) and ``details`` (its record, dates as ISO 8601).
+        """
+        return {
+            **run.ids,
+            "region_name": run.region,
+            "status": snapshot.status,
+            "details": dict(snapshot.details),
+        }
+
+    def succeeded(self, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
+        """Return the result of a job that has ended in success.
+
+        :raises AwsJobError: for every other end, and where more was lost than the operator's limit allows.
+        """
+        if snapshot.state is not JobState.SUCCEEDED:
+            raise not_succeeded(run, snapshot)
+        for loss in self.job_type.losses:
+            count = self.job_type.lost(loss, snapshot)
+            limit = getattr(self, loss.limit, None)
+            if limit is not None and count > limit:
+                raise too_many_lost(run, snapshot, f"{count} {loss.what}", f"{loss.limit}={limit}")
+            if count:
+                self.log.warning("%s succeeded with %d %s", name(run), count, loss.what)
+        return self.result(run, snapshot)
+
+    def _checked(self, operation: Operation, *, only_literal: bool) -> dict[str, Any]:
+        values = {key: getattr(self, key) for key in operation.parameters}
+        for key, value in values.items():
+            if only_literal and not is_literal(value):
+                continue
+            if value is None and key in self._may_be_left_out():
+                continue
+            self.job_type.parameters[key].check(key, value)
+        return values
+
+    def _may_be_left_out(self) -> Iterable[str]:
+        return (key for key, parameter in self.job_type.parameters.items() if parameter.caller_account)
+
+
+def is_literal(value: object) -> bool:
+    """Whether a parameter's value is known at DAG parse: neither a template nor an XComArg."""
+    if isinstance(value, str):
+        return not any(mark in value for mark in ("{{", "{%", "{#"))
+    return value is None or isinstance(value, (bool, int, float, list, tuple, dict))
+
+
+def check_flags(operator: BaseOperator, names: Iterable[str]) -> None:
+    """Refuse what is neither True nor False: the string "False" would count as true."""
+    for key in names:
+        if not isinstance(value := getattr(operator, key), bool):
+            raise ValueError(f"{key} must be True or False, not {value!r}")
+
+
+def check_seconds(key: str, value: object) -> None:
+    """Refuse what is not a positive number of seconds."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise ValueError(f"{key} must be a number of seconds above 0, not {value!r}")
+
+
+def check_count(key: str, value: object) -> None:
+    """Refuse what is neither ``None`` nor a whole number of at least 0."""
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise ValueError(f"{key} must be a whole number of at least 0 or None, not {value!r}")
+
+
+def _check_aws(operator: AwsJobOperator, *, only_literal: bool) -> None:
+    for key in ("aws_conn_id", "region_name"):
+        value = getattr(operator, key)
+        if only_literal and not is_literal(value):
+            continue
+        if value is not None and (not isinstance(value, str) or not value.strip() or value != value.strip()):
+            raise ValueError(f"{key} must be a non-empty string or None, not {value!r}")
+    if operator.botocore_config is not None and not isinstance(operator.botocore_config, dict):
+        raise ValueError(
+            f"botocore_config must be a dict of botocore.config.Config's arguments, "
+            f"not {operator.botocore_config!r}"
+        )

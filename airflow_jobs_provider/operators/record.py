@@ -1,0 +1,133 @@
+"""What a try leaves for the next one: which job it started, or was about to start."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_jobs_provider.jobs.run import JobRun
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+log = logging.getLogger(__name__)
+
+_KEY = "aws_job"
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobRecord:
+    """One try's job.
+
+    :param run: its identity; ``None`` where only the start's answer tells it and has not come.
+    :param token: the idempotency token of its start.
+    :param request: fingerprint of what was asked for, without what differs from try to try.
+    :param ti_id: the task instance's id; Airflow makes a new one for every try.
+    :param try_number: of that try.
+    :param max_tries: of the task instance at that time; a clear raises it.
+    :param started_at: when the start was asked for (seconds since the epoch).
+    :param confirmed: AWS has answered the start.
+    :param unwanted: the job was to be cancelled: no later try takes it over.
+    """
+
+    run: JobRun | None
+    token: str | None
+    request: str
+    ti_id: str
+    try_number: int
+    max_tries: int
+    started_at: float
+    confirmed: bool = False
+    unwanted: bool = False
+
+    def is_of(self, ti: Any) -> bool:
+        """Whether this very try wrote it."""
+        return self.ti_id == str(ti.id)
+
+    def was_cleared(self, ti: Any) -> bool:
+        """Whether a clear, not a retry, lies between the try that wrote this and this one.
+
+        Airflow says neither. A clear adds to ``max_tries``; a task instance that was deleted and made again
+        starts to count its tries anew.
+        """
+        return not self.is_of(ti) and (self.max_tries != ti.max_tries or ti.try_number <= self.try_number)
+
+
+class JobRecordStore:
+    """The task instance's record in Airflow's task state store (kept from try to try, also after a clear)."""
+
+    def __init__(self, context: Context) -> None:
+        self._store: Any = context["task_state_store"]
+        self._ti: Any = context["ti"]
+
+    def load(self) -> JobRecord | None:
+        """Return what the last try left."""
+        data = self._store.get(_KEY)
+        if data is None:
+            return None
+        return JobRecord(**{**data, "run": data["run"] and JobRun.from_json(data["run"])})
+
+    def begin(self, run: JobRun | None, token: str | None, request: str) -> JobRecord:
+        """Record that this try is about to start a job. It raises where Airflow cannot keep it."""
+        return self._save(
+            JobRecord(
+                run=run,
+                token=token,
+                request=request,
+                ti_id=str(self._ti.id),
+                try_number=self._ti.try_number,
+                max_tries=self._ti.max_tries,
+                started_at=time.time(),
+            )
+        )
+
+    def started(self, record: JobRecord, run: JobRun) -> JobRecord:
+        """Record the job that was started."""
+        return self._save(replace(record, run=run, confirmed=True))
+
+    def take_over(self, record: JobRecord) -> JobRecord:
+        """Record that this try goes on with an earlier try's job."""
+        ti = self._ti
+        return self._save(replace(record, ti_id=str(ti.id), try_number=ti.try_number, max_tries=ti.max_tries))
+
+    def give_up(self, record: JobRecord) -> None:
+        """Record that the job is to be cancelled."""
+        try:
+            self._save(replace(record, unwanted=True))
+        except Exception as error:  # noqa: BLE001 - the cancel that follows matters more
+            log.info("Airflow does not keep records of this try any more: %s", error)
+
+    def forget(self) -> None:
+        """Remove the record: the job has ended. A record that stays is found out by the next try."""
+        try:
+            self._store.delete(_KEY)
+        except Exception as error:  # noqa: BLE001 - Airflow forgets the id of a cleared try at once
+            log.info("Airflow does not keep records of this try any more: %s", error)
+
+    def _save(self, record: JobRecord) -> JobRecord:
+        self._store.set(_KEY, {**asdict(record), "run": record.run and record.run.to_json()})
+        return record
+
+
+def fingerprint(request: Mapping[str, Any]) -> str:
+    """Return a short hash of a request: the store keeps no statement and no ARN."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def derive_token(ti: Any, max_length: int) -> str:
+    """Return an idempotency token: readable, the same if the same try asks again, another for another try.
+
+    It has letters, digits, hyphens and underscores only. The hash includes the task instance's own id, which
+    also changes when the task instance is cleared, or deleted and made again.
+    """
+    parts = [ti.dag_id, ti.task_id, *([str(ti.map_index)] if ti.map_index >= 0 else []), ti.run_id]
+    identity = json.dumps([*parts, ti.map_index, ti.try_number, str(ti.id)])
+    tail = f"-try{ti.try_number}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
+    room = (max_length - len(tail) - len(parts) + 1) // len(parts)
+    return "-".join(re.sub(r"[^a-zA-Z0-9_]+", "-", part)[:room].strip("-") for part in parts) + tail

@@ -1,0 +1,152 @@
+"""One trigger for every job type: it waits for a job, and cancels it when its task is killed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name
+from airflow_jobs_provider.jobs import job_type_of
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+from airflow_jobs_provider.triggers.ownership import still_waits
+from airflow_jobs_provider.waiting import (
+    DeadlinePassedError,
+    adrive,
+    cancel_until_certain,
+    is_young,
+    wait_until_over,
+)
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+
+# Seconds that a killed task's cancel is tried.
+_CANCEL_PATIENCE = 120.0
+
+# A cancel outlives the trigger that asked for it; the event loop itself keeps weak references only.
+_cancels: set[asyncio.Task[None]] = set()
+
+
+class AwsJobTrigger(BaseTrigger):
+    """Wait for an AWS job.
+
+    The event is a dict of JSON: ``run`` (the job's identity), and one of ``snapshot`` (it has ended),
+    ``deadline`` (it has not), ``error`` (it could not be read; the sentence that says why).
+
+    :param run: the job, as ``JobRun.to_json`` writes it.
+    :param poll_interval: seconds between two readings at the most.
+    :param started_at: when the job was started (seconds since the epoch).
+    :param deadline: when to give up (seconds since the epoch); ``None`` for never.
+    :param cancel_on_kill: cancel the job when the task is killed (cleared, or marked as something).
+    :param aws_conn_id: the Airflow connection; ``None`` for boto3's own credential chain.
+    :param verify: whether, or with which certificates, TLS is verified.
+    :param botocore_config: arguments of ``botocore.config.Config``.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Mapping[str, Any],
+        poll_interval: float,
+        started_at: float,
+        deadline: float | None = None,
+        cancel_on_kill: bool = False,
+        aws_conn_id: str | None = "aws_default",
+        verify: bool | str | None = None,
+        botocore_config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.job_run = JobRun.from_json(run)
+        self.poll_interval = poll_interval
+        self.started_at = started_at
+        self.deadline = deadline
+        self.cancel_on_kill = cancel_on_kill
+        self.aws_conn_id = aws_conn_id
+        self.verify = verify
+        self.botocore_config = botocore_config
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what makes this trigger anew in the triggerer."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "run": self.job_run.to_json(),
+                "poll_interval": self.poll_interval,
+                "started_at": self.started_at,
+                "deadline": self.deadline,
+                "cancel_on_kill": self.cancel_on_kill,
+                "aws_conn_id": self.aws_conn_id,
+                "verify": self.verify,
+                "botocore_config": self.botocore_config,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, and yield the one event."""
+        # Nothing may come after the yield: a trigger that still works then can be told that its task was
+        # killed although it succeeded.
+        outcome = await self._outcome()
+        yield TriggerEvent({"run": self.job_run.to_json(), **outcome})  # type: ignore[no-untyped-call]
+
+    async def on_kill(self) -> None:
+        """Cancel the job of a killed task.
+
+        Airflow 3.3 cancels this coroutine again about once a second, whatever ``on_kill_timeout`` says: the
+        work is done in a task of its own, shielded.
+        """
+        if not self.cancel_on_kill:
+            self.log.info("%s goes on: cancel_on_kill is off", name(self.job_run))
+            return
+        cancel = asyncio.get_running_loop().create_task(self._cancel())
+        _cancels.add(cancel)
+        cancel.add_done_callback(_cancels.discard)
+        await asyncio.shield(cancel)
+
+    async def _outcome(self) -> dict[str, Any]:
+        steps = wait_until_over(
+            self.job_run,
+            log=self.log,
+            poll_interval=self.poll_interval,
+            started_at=self.started_at,
+            deadline=self.deadline,
+        )
+        try:
+            async with self._hook() as hook:
+                snapshot: JobSnapshot = await adrive(steps, hook)
+        except DeadlinePassedError:
+            return {"deadline": self.deadline}
+        except JobNotFoundError as error:
+            return {"error": str(error), "code": "not found"}
+        except AwsApiError as error:
+            return {"error": str(error), "code": error.code}
+        return {"snapshot": snapshot.to_json()}
+
+    async def _cancel(self) -> None:
+        try:
+            if await still_waits(self.task_instance, self.job_run):
+                self.log.info("%s is waited for by another triggerer: not cancelled", name(self.job_run))
+                return
+        except Exception as error:  # noqa: BLE001 - whatever it is: a job too few is better than one too many
+            self.log.warning("Airflow did not say whether the task still waits, so it does not: %r", error)
+        steps = cancel_until_certain(
+            self.job_run, log=self.log, patience=_CANCEL_PATIENCE, in_flight=is_young(self.started_at)
+        )
+        try:
+            async with self._hook() as hook:
+                await adrive(steps, hook)
+        except AwsJobError as error:
+            self.log.error("%s", error)  # noqa: TRY400 - the message says it all
+
+    def _hook(self) -> AwsJobHook:
+        from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+
+        return AwsJobHook(
+            job_type_of(self.job_run),
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.job_run.region,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )

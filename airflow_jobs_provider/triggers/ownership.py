@@ -1,0 +1,62 @@
+"""Whether a task instance still waits on a trigger of ours, asked of Airflow from inside the triggerer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.jobs.run import JobRun
+
+# XCom of a start operator: which job it waits for, and for which task instance.
+XCOM_KEY = "aws_job"
+
+# The triggerer's supervisor never answers a message that it does not know, and a fresh triggerer's first
+# answer takes 3 to 5 seconds (Airflow 3.3).
+_PATIENCE = 15.0
+
+
+def claim(ti: Any, run: JobRun) -> None:
+    """Record in XCom that a task instance waits for a job. Airflow removes it when it starts a new try."""
+    ti.xcom_push(key=XCOM_KEY, value={"ti_id": str(ti.id), "run": run.to_json()})
+
+
+async def still_waits(ti: Any, run: JobRun) -> bool:
+    """Tell a trigger that was handed to another triggerer from one whose task was cleared or marked.
+
+    Airflow 3.3 calls ``on_kill`` for both. After a clear the new try may be deferred already, on a job of its
+    own: the state alone does not tell, the record in XCom does.
+
+    :raises asyncio.TimeoutError: where Airflow does not answer.
+    """
+    return await asyncio.wait_for(_ask(ti, run), _PATIENCE)
+
+
+async def _ask(ti: Any, run: JobRun) -> bool:
+    from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
+    from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+    from airflow.sdk.execution_time.xcom import XCom
+
+    comms: Any = SUPERVISOR_COMMS
+    mapped = ti.map_index is not None and ti.map_index >= 0
+    states = await comms.asend(
+        GetTaskStates(
+            dag_id=ti.dag_id,
+            run_ids=[ti.run_id],
+            task_ids=[ti.task_id],
+            map_index=ti.map_index if mapped else None,
+        )
+    )
+    if not isinstance(states, TaskStatesResult):
+        raise RuntimeError(f"Airflow did not tell the state of the task: {states}")
+    key = f"{ti.task_id}_{ti.map_index}" if mapped else ti.task_id
+    if states.task_states.get(ti.run_id, {}).get(key) != "deferred":
+        return False
+    claimed = await XCom.aget_one(
+        key=XCOM_KEY,
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=ti.map_index,
+    )
+    return bool(claimed == {"ti_id": str(ti.id), "run": run.to_json()})

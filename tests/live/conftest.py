@@ -1,0 +1,43 @@
+"""One emulator and one Airflow for all live tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from airflow_jobs_provider.testing import EmulatorClient
+from tests.live.airflow import LocalAirflow, aws_connection
+from tests.live.home import clean_environment
+from tests.live.processes import Component, free_port, wait_for_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(scope="session")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorClient]:
+    """The emulated AWS, in a process of its own as users start it."""
+    port = free_port()
+    component = Component(
+        "emulator",
+        [sys.executable, "-m", "airflow_jobs_provider.testing", "--port", str(port)],
+        env=clean_environment(),
+        log=tmp_path_factory.mktemp("emulator") / "emulator.log",
+    )
+    try:
+        component.start()
+        wait_for_port(component, port)
+        yield EmulatorClient(f"http://127.0.0.1:{port}")
+    finally:
+        component.stop()
+
+
+@pytest.fixture(scope="session")
+def airflow(emulator: EmulatorClient) -> Iterator[LocalAirflow]:
+    """A running Airflow with the DAGs in ``tests/live/dags``; its AWS connection leads to the emulator."""
+    dags = Path(__file__).parent / "dags"
+    with LocalAirflow(dags=dags, connections={"aws_default": aws_connection(emulator.url)}) as airflow:
+        yield airflow
