@@ -45,7 +45,7 @@ class Screen:
         self._fancy = self._console.is_terminal
         self._began = time.monotonic()
         self._live: Live | None = None
-        self._shown: dict[tuple[str, str, int], Row] = {}
+        self._shown: dict[tuple[str, str, int], str] = {}
 
     def say(self, text: str, style: str = "") -> None:
         """Tell something that stays on the screen."""
@@ -80,10 +80,11 @@ class Screen:
             return
         for row in rows:
             key = (row.dag, row.task, row.attempt)
-            if row.state and self._shown.get(key) != row:
-                self._shown[key] = row
-                job = f"; its ingestion of {row.data_set} is {row.status}" if row.status else ""
-                self.say(f"  {row.task} (try {row.attempt}) is {row.state}{job}")
+            job = f"; its ingestion of {row.data_set} is {row.status}" if row.status else ""
+            line = f"  {row.task} (try {row.attempt}) is {row.state}{job}"
+            if row.state and self._shown.get(key) != line:
+                self._shown[key] = line
+                self.say(line)
 
 
 def _table(rows: Sequence[Row], width: int) -> Table:

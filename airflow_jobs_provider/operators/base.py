@@ -197,7 +197,6 @@ class StartJobOperator(AwsJobOperator):
         if not self.cancel_on_kill:
             self.log.warning("%s may go on: cancel_on_kill is off", name(run))
             return
-        self.killed = False  # what follows may sleep
         record = records.load()
         if record is not None:
             records.give_up(record)

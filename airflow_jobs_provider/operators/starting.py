@@ -117,7 +117,7 @@ class JobStart:
         return None
 
     def _asks_again(self, record: JobRecord) -> bool:
-        """Repeat an unanswered start with its own token, which starts the job or finds it. False if we can't."""
+        """Take an unanswered start's token, if we can: the start begins the job or finds it."""
         token = self.job_type.token
         if token is None or (not self.token_is_ours and self.values[token] != record.token):
             return False

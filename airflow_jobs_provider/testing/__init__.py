@@ -38,12 +38,12 @@ except ModuleNotFoundError as error:
 SERVICES = (quicksight, sts)
 
 __all__ = [
+    "SERVICES",
     "Emulator",
     "EmulatorClient",
     "EmulatorControl",
     "EmulatorServer",
     "ManualClock",
-    "SERVICES",
     "emulator",
     "install",
 ]

@@ -20,6 +20,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=5055, help="0 picks a free one (default: %(default)s)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     options = parser.parse_args(arguments)
+    # There is a thread for each connection. A thousand of them that ask for the interpreter every 5 ms leave
+    # it little time for anything else: 300 answers a second instead of 2,500.
+    sys.setswitchinterval(0.1)
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

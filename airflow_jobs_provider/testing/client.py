@@ -8,6 +8,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -77,7 +78,7 @@ class EmulatorClient(EmulatorControl):
         except urllib.error.HTTPError as error:
             with error:
                 reason = error.read().decode(errors="replace")
-            if error.code == 400:
+            if error.code == HTTPStatus.BAD_REQUEST:
                 raise ValueError(reason) from None
             raise ConnectionError(f"no emulator answers at {self.url}: HTTP {error.code}") from None
         except OSError as error:

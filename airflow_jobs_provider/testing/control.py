@@ -74,8 +74,8 @@ class EmulatorControl(ABC):
 
         :param match: parts of a job's identity or parameters of its start call, for example
             ``{"IngestionId": "i1"}``.
-        :param status: any status of the type; in a running one the job stays until it is cancelled, or settled
-            again.
+        :param status: any status of the type; in a running one the job stays until it is cancelled, or is
+            settled again.
         :param settings: what the job shows from now on, for example ``error_type``.
         :return: how many jobs that were; ``ValueError`` if it was none.
         """
@@ -107,12 +107,12 @@ class EmulatorControl(ABC):
 
         Of several faults that hit a call the first one is used, except that delays add up.
 
-        An HTTP client may repeat a dropped call by itself, unseen by botocore: aiohttp sends a GET, PUT or
-        DELETE again if a connection that it kept open was closed.
+        An HTTP client may repeat a dropped call by itself, unseen by botocore: aiohttp, and with it
+        aiobotocore, sends a GET, PUT or DELETE a second time. To be seen there, a drop needs ``times=2``.
 
-        :param kind: ``throttle`` (the service's throttling error), ``server_error`` (500, or ``http_status``),
-            ``expired_token`` (403), ``error`` (``code``), ``drop`` (the connection is closed without an
-            answer), ``drop_after`` (the same, but the call was carried out) or ``delay``.
+        :param kind: ``throttle`` (the service's throttling error), ``server_error`` (500, or
+            ``http_status``), ``expired_token`` (403), ``error`` (``code``), ``drop`` (the connection is
+            closed without an answer), ``drop_after`` (the same, but the call was carried out) or ``delay``.
         :param service: only calls of this boto3 client, for example ``"sts"``.
         :param operation: only calls of this operation, for example ``"DescribeIngestion"``.
         :param times: how many calls it hits; None for all.
@@ -132,10 +132,10 @@ class EmulatorControl(ABC):
     def journal(self, operation: str | None = None, since: int = 0) -> list[dict[str, Any]]:
         """Return the calls in the order of their arrival.
 
-        Each is a dict with ``number`` (from 1), ``time``, ``service``, ``operation``, ``region``, ``account``,
-        ``access_key`` (its last four characters), ``parameters``, ``outcome`` (``ok``, an error code,
-        ``dropped``, or ``in flight`` while it is being carried out), ``status`` (HTTP; None if there was no
-        answer) and ``executed`` (whether it reached the service).
+        Each is a dict with ``number`` (from 1), ``time``, ``service``, ``operation``, ``region``,
+        ``account``, ``access_key`` (its last four characters), ``parameters``, ``outcome`` (``ok``, an error
+        code, ``dropped``, or ``in flight`` while it is being carried out), ``status`` (HTTP; None if there
+        was no answer) and ``executed`` (whether it reached the service).
 
         :param operation: only calls of this operation.
         :param since: only calls with a higher number.
@@ -149,9 +149,9 @@ class EmulatorControl(ABC):
     def jobs(self, job_type: str | None = None) -> list[dict[str, Any]]:
         """Return every job in the order of their start.
 
-        Each is a dict with ``job_type``, ``service``, ``account``, ``region``, ``ids``, ``parameters`` (of the
-        start call), ``status``, ``created``, ``ended`` (None while it runs), ``cancel_requested`` (when the
-        first cancel call found it running, or None) and ``cancels`` (how many cancel calls there were).
+        Each is a dict with ``job_type``, ``service``, ``account``, ``region``, ``ids``, ``parameters`` (of
+        the start call), ``status``, ``created``, ``ended`` (None while it runs), ``cancel_requested`` (when
+        the first cancel call found it running, or None) and ``cancels`` (how many cancel calls there were).
         """
 
     @abstractmethod

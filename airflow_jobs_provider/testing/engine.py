@@ -161,7 +161,8 @@ class Emulator(EmulatorControl):
                 position=jobs[-1].position + 1 if jobs else 0,
             )
             jobs.append(job)
-            self._jobs[(life.job_type, account, region, *job.ids.values())] = job
+            key = (life.job_type, account, region, *job.ids.values())
+            self._jobs[key] = job
             return job
 
     def find(self, life: LifeCycle, account: str, region: str, *ids: str) -> Job | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
-
-from moto.core.model import OperationModel
 
 from airflow_jobs_provider.testing import operations
 from airflow_jobs_provider.testing.faults import Fault
+
+if TYPE_CHECKING:
+    from moto.core.model import OperationModel
 
 #: Status, headers and body of an answer.
 Answer = tuple[int, dict[str, str], str]
@@ -60,8 +62,9 @@ def error_answer(service: str, protocol: str, request_id: str, error: EmulatedEr
     status = error.http_status or status
     headers = {"x-amzn-RequestId": request_id}
     if protocol == "query":
+        side = "Sender" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "Receiver"
         body = (
-            f"<ErrorResponse><Error><Type>{'Sender' if status < 500 else 'Receiver'}</Type>"
+            f"<ErrorResponse><Error><Type>{side}</Type>"
             f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message></Error>"
             f"<RequestId>{request_id}</RequestId></ErrorResponse>"
         )

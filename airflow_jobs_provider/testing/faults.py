@@ -34,8 +34,9 @@ def _probability(value: Any) -> float:
 
 
 def _error_status(value: Any) -> int:
-    what = "an HTTP status from 400 to 599"
-    if number(value, what, minimum=400, whole=True) > 599:
+    lowest, highest = 400, 599
+    what = f"an HTTP status from {lowest} to {highest}"
+    if number(value, what, minimum=lowest, whole=True) > highest:
         raise ValueError(f"must be {what}")
     return int(value)
 

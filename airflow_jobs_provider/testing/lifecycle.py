@@ -106,7 +106,7 @@ class LifeCycle:
 
     def _check_timeline(self, value: Any) -> dict[str, float]:
         if not isinstance(value, Mapping):
-            raise ValueError("must be a mapping of statuses to seconds")  # noqa: TRY004 - as every setting
+            raise ValueError("must be a mapping of statuses to seconds")
         check = one_of(*self.phases)
         return {check(status): seconds(length) for status, length in value.items()}
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import Any
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
 
-from moto.core.model import OperationModel
 from moto.core.utils import get_service_model
+
+if TYPE_CHECKING:
+    from moto.core.model import OperationModel
 
 #: The boto3 names of the services whose calls are in the journal; each service's class adds its own.
 SERVICES: set[str] = set()
@@ -72,7 +75,7 @@ def server_error(operation: OperationModel, status: int) -> str:
     for shape in shapes:
         if shape.metadata.get("error", {}).get("httpStatusCode") == status:
             return str(shape.error_code)
-    return "ServiceUnavailable" if status == 503 else "InternalFailure"
+    return "ServiceUnavailable" if status == HTTPStatus.SERVICE_UNAVAILABLE else "InternalFailure"
 
 
 def secret_parameters(operation: OperationModel) -> frozenset[str]:
@@ -95,7 +98,9 @@ def complaints(shape: Any, value: Any, path: str = "") -> list[str]:
     if value is None:
         return []
     if not isinstance(value, _TYPES.get(shape.type_name, object)):
-        return [f"Value '{value}' at '{path}' failed to satisfy constraint: Member must be a {shape.type_name}"]
+        return [
+            f"Value '{value}' at '{path}' failed to satisfy constraint: Member must be a {shape.type_name}"
+        ]
     if shape.type_name == "structure":
         missing = [
             f"Value null at '{_join(path, name)}' failed to satisfy constraint: Member must not be null"

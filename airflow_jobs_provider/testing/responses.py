@@ -12,11 +12,11 @@ import re
 import socket
 import uuid
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from botocore import xform_name
 from botocore.exceptions import ConnectionClosedError
-from moto.core.model import OperationModel
 from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.request import Request, determine_request_protocol
 from moto.core.responses import BaseResponse
@@ -31,6 +31,9 @@ from airflow_jobs_provider.testing.engine import Emulator, emulator
 from airflow_jobs_provider.testing.errors import Answer, EmulatedError, error_answer, error_of
 from airflow_jobs_provider.testing.journal import Call
 from airflow_jobs_provider.testing.lifecycle import LIFE_CYCLES, LifeCycle
+
+if TYPE_CHECKING:
+    from moto.core.model import OperationModel
 
 #: Where a server puts its emulator into a request's environment.
 ENVIRON_KEY = "airflow_jobs_provider.emulator"
@@ -140,7 +143,9 @@ class EmulatedResponse(BaseResponse):
                 raise
         if fault is not None:
             return None, ""
-        return answer, "ok" if answer[0] < 400 else _error_code(answer[1]) or f"HTTP {answer[0]}"
+        return answer, "ok" if answer[0] < HTTPStatus.BAD_REQUEST else _error_code(
+            answer[1]
+        ) or f"HTTP {answer[0]}"
 
     def _carry_out(
         self, operation: OperationModel, parameters: dict[str, Any], unreadable: str | None

@@ -7,6 +7,7 @@ import io
 import json
 import logging
 import os
+import re
 import socket
 import threading
 import time
@@ -31,6 +32,9 @@ from airflow_jobs_provider.testing.engine import emulator as shared_emulator
 from airflow_jobs_provider.testing.responses import ENVIRON_KEY, RESPONSES, EmulatedResponse, install
 
 _log = logging.getLogger(__name__)
+
+# AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/quicksight/aws4_request, SignedHeaders=...
+_SIGNED_FOR = re.compile(r"Credential=[^/]+/\d+/[^/]+/([^/]+)/")
 
 
 class EmulatorServer:
@@ -113,6 +117,8 @@ class _Application:
             if response.emulates:
                 name = str(get_service_model(response.service).signing_name)
                 self._signed.setdefault(name, []).append(response)
+                # Read the model now, and not in the first request.
+                get_service_router(response.service)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ[ENVIRON_KEY] = self._emulator
@@ -138,9 +144,8 @@ class _Application:
 
 
 def _signed_for(environ: dict[str, Any]) -> str:
-    # AWS4-HMAC-SHA256 Credential=KEY/20260101/us-east-1/quicksight/aws4_request, ...
-    scope = environ.get("HTTP_AUTHORIZATION", "").partition(",")[0].split("/")
-    return scope[3] if len(scope) > 4 else ""
+    found = _SIGNED_FOR.search(environ.get("HTTP_AUTHORIZATION", ""))
+    return found[1] if found else ""
 
 
 class _Handler(MotoRequestHandler):

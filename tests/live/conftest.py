@@ -11,7 +11,7 @@ import pytest
 from airflow_jobs_provider.testing import EmulatorClient
 from tests.live.airflow import LocalAirflow, aws_connection
 from tests.live.home import clean_environment
-from tests.live.processes import Component, free_port, wait_for_port
+from tests.live.processes import Component, free_port, interrupted_by_sigterm, wait_for_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,12 +27,13 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorClien
         env=clean_environment(),
         log=tmp_path_factory.mktemp("emulator") / "emulator.log",
     )
-    try:
-        component.start()
-        wait_for_port(component, port)
-        yield EmulatorClient(f"http://127.0.0.1:{port}")
-    finally:
-        component.stop()
+    with interrupted_by_sigterm():
+        try:
+            component.start()
+            wait_for_port(component, port)
+            yield EmulatorClient(f"http://127.0.0.1:{port}")
+        finally:
+            component.stop()
 
 
 @pytest.fixture(scope="session")

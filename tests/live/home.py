@@ -49,7 +49,7 @@ _SETTINGS = {
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without what would make a test depend on the machine it runs on."""
+    """The environment of this process, without what would make a test depend on the machine."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(_FOREIGN)},
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),

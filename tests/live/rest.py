@@ -102,6 +102,11 @@ class AirflowApi:
         found = self.request("GET", f"/dags/{quote(dag_id)}", missing_ok=True)
         return None if found is None or found["is_stale"] else dict(found)
 
+    def dag_params(self, dag_id: str) -> Json:
+        """The params of a DAG and their default values."""
+        details = self.request("GET", f"/dags/{quote(dag_id)}/details")
+        return {name: param["value"] for name, param in details["params"].items()}
+
     def pause(self, dag_id: str, *, paused: bool = True) -> None:
         """Pause a DAG, or unpause it."""
         self.request("PATCH", f"/dags/{quote(dag_id)}", json={"is_paused": paused})
@@ -147,10 +152,6 @@ class AirflowApi:
     def clear_run(self, dag_id: str, run_id: str, **options: Any) -> None:
         """Clear a whole run, with the options of Airflow's endpoint (``only_failed=True``, ...)."""
         self.request("POST", f"{_run(dag_id, run_id)}/clear", json={"dry_run": False, **options})
-
-    def delete_run(self, dag_id: str, run_id: str) -> None:
-        """Delete a run and its task instances."""
-        self.request("DELETE", _run(dag_id, run_id))
 
     def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
         """Every task instance of a run, mapped ones included."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -88,27 +87,17 @@ def test_an_interrupted_owner_leaves_no_process_behind(tmp_path: Path) -> None:
     """A run ended by a time limit would leave an Airflow behind that eats the next run's processor time."""
     home = tmp_path / "home"
     dags = Path(__file__).parent / "dags"
-    owner = subprocess.Popen(
-        [sys.executable, "-c", OWNER, str(dags), str(home)], env=clean_environment(), stderr=subprocess.PIPE
-    )
-    while not (home / "logs" / "triggerer.log").exists():
-        assert owner.poll() is None
-        time.sleep(0.1)
-    time.sleep(1)
-    started = _processes_of(home)
-    assert len(started) >= 4
-    owner.send_signal(signal.SIGTERM)
-    owner.communicate(timeout=30)
+    env = clean_environment()
+    argv = [sys.executable, "-c", OWNER, str(dags), str(home)]
+    with subprocess.Popen(argv, env=env, stderr=subprocess.DEVNULL) as owner:
+        while not (home / "logs" / "triggerer.log").exists():
+            assert owner.poll() is None
+            time.sleep(0.1)
+        # Long enough for the first of them to have children.
+        time.sleep(3)
+        started = psutil.Process(owner.pid).children(recursive=True)
+        assert len(started) >= 4
+        owner.send_signal(signal.SIGTERM)
     assert owner.returncode != 0
-    assert not _processes_of(home)
-
-
-def _processes_of(home: Path) -> list[int]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.uids().real == os.getuid() and process.environ().get("AIRFLOW_HOME") == str(home):
-                found.append(process.pid)
-        except psutil.Error:
-            continue
-    return found
+    _, alive = psutil.wait_procs(started, timeout=0)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]

@@ -47,7 +47,9 @@ def test_life_of_an_ingestion(sales: DataSet, server: EmulatorServer, clock: Man
 
 def test_record_of_a_completed_ingestion(sales: DataSet, server: EmulatorServer, clock: ManualClock) -> None:
     """A result read out of the final record would be tested against invented members."""
-    server.emulator.script(JOB, rows_ingested=70, rows_dropped=3, total_rows=500, size_in_bytes=9, duration=10)
+    server.emulator.script(
+        JOB, rows_ingested=70, rows_dropped=3, total_rows=500, size_in_bytes=9, duration=10
+    )
     sales.create(IngestionType="INCREMENTAL_REFRESH")
     clock.advance(10)
 
@@ -238,7 +240,7 @@ def test_foreign_token_is_refused(sales: DataSet, token: str) -> None:
     ],
 )
 def test_bad_parameters_are_refused(sales: DataSet, change: dict[str, str], reason: str) -> None:
-    """botocore lets these through: a caller that does not check itself must get the service's error."""
+    """These get past botocore: a caller that does not check itself must get the service's error."""
     request = {"AwsAccountId": "123456789012", "DataSetId": "sales", "IngestionId": "i1", **change}
 
     code, status, message = error_of(sales.quicksight.create_ingestion, **request)

@@ -34,7 +34,11 @@ def outcomes(call: Any, times: int, *arguments: Any) -> list[str]:
         ({"kind": "expired_token"}, "ExpiredTokenException", 403),
         # The service says 401, as the botocore model knows.
         ({"kind": "error", "code": "AccessDeniedException"}, "AccessDeniedException", 401),
-        ({"kind": "error", "code": "AccessDeniedException", "http_status": 403}, "AccessDeniedException", 403),
+        (
+            {"kind": "error", "code": "AccessDeniedException", "http_status": 403},
+            "AccessDeniedException",
+            403,
+        ),
         ({"kind": "error", "code": "UnrecognizedClientException"}, "UnrecognizedClientException", 403),
         ({"kind": "error", "code": "Whatever"}, "Whatever", 400),
     ],
@@ -67,7 +71,7 @@ def test_error_of_a_query_service(server: EmulatorServer, client: ClientFactory)
 
 
 def test_fault_is_used_up(server: EmulatorServer, sales: DataSet) -> None:
-    """"Fails twice, then works" is how a retry is tested."""
+    """A retry is tested by calls that fail twice and then work."""
     sales.create()
     server.emulator.fault("throttle", operation="DescribeIngestion", times=2)
     server.emulator.fault("server_error", operation="DescribeIngestion", times=1)
@@ -82,7 +86,7 @@ def test_fault_is_used_up(server: EmulatorServer, sales: DataSet) -> None:
 
 
 def test_faults_can_be_cleared(server: EmulatorServer, sales: DataSet) -> None:
-    """"AWS is away for a while" needs an end."""
+    """An outage of AWS needs an end."""
     sales.create()
     server.emulator.fault("throttle")
     assert outcomes(sales.describe, 2) == ["ThrottlingException"] * 2
@@ -123,7 +127,9 @@ def test_dropped_answer_was_executed(server: EmulatorServer, sales: DataSet) -> 
         with pytest.raises(ConnectionClosedError):
             sales.create()
     assert [job["ids"]["IngestionId"] for job in server.emulator.jobs()] == ["i1"]
-    assert [(call["outcome"], call["executed"]) for call in server.emulator.journal()] == [("dropped", True)] * 2
+    assert [(call["outcome"], call["executed"]) for call in server.emulator.journal()] == [
+        ("dropped", True)
+    ] * 2
 
 
 def test_delays_add_up(server: EmulatorServer, sales: DataSet, clock: ManualClock) -> None:

@@ -41,7 +41,7 @@ def test_mock_aws(installed: Emulator) -> None:
 
 
 def test_bad_account_in_process(installed: Emulator) -> None:
-    """moto's own paths take digits only: without ours such a call would fail as "not implemented"."""
+    """Moto's own paths take digits only: without ours the call would fail as "not implemented"."""
     with mock_aws(), pytest.raises(ClientError, match="InvalidParameterValueException"):
         DataSet(data_set().quicksight, account="12345678901x").create()
     assert installed.counts() == {"CreateIngestion": {"InvalidParameterValueException": 1}}
@@ -68,7 +68,7 @@ def test_drop_in_process(installed: Emulator) -> None:
 
 
 def test_botocore_retries_a_drop_in_process(installed: Emulator) -> None:
-    """botocore's own retries belong to what is tested."""
+    """Botocore's own retries belong to what is tested."""
     installed.fault("drop", times=1)
     with mock_aws():
         data_set(retries={"total_max_attempts": 2, "mode": "standard"}).create()

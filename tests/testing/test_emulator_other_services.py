@@ -10,8 +10,15 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from airflow_jobs_provider.testing import Emulator, EmulatorServer, ManualClock, install
-from airflow_jobs_provider.testing import lifecycle, operations, responses
+from airflow_jobs_provider.testing import (
+    Emulator,
+    EmulatorServer,
+    ManualClock,
+    install,
+    lifecycle,
+    operations,
+    responses,
+)
 from airflow_jobs_provider.testing.errors import EmulatedError
 from airflow_jobs_provider.testing.job import Job
 from airflow_jobs_provider.testing.lifecycle import LifeCycle
@@ -81,7 +88,12 @@ def neptune() -> Iterator[None]:
 
         def _answer_of(self, job: Job) -> dict[str, Any]:
             status = job.status(self.emulator.clock.time())
-            return {"taskId": job.ids["taskIdentifier"], "source": "s3://b/k", "roleArn": "arn", "status": status}
+            return {
+                "taskId": job.ids["taskIdentifier"],
+                "source": "s3://b/k",
+                "roleArn": "arn",
+                "status": status,
+            }
 
     install()
     yield
@@ -105,7 +117,9 @@ def test_stopping_takes_its_time(server: EmulatorServer, client: ClientFactory, 
         graph.cancel_import_task(taskIdentifier=task)
 
 
-def test_last_status_before_a_failure(server: EmulatorServer, client: ClientFactory, clock: ManualClock) -> None:
+def test_last_status_before_a_failure(
+    server: EmulatorServer, client: ClientFactory, clock: ManualClock
+) -> None:
     """A roll-back after the work is a running status, too."""
     graph = client("neptune-graph")
     server.emulator.script("stand-in", status="FAILED", duration=10, timeline={"ROLLING_BACK": 4})
@@ -130,9 +144,9 @@ def test_busy_target(client: ClientFactory, clock: ManualClock) -> None:
 
 
 def test_in_process(installed: Emulator) -> None:
-    """moto must route a service that it does not know."""
+    """Moto must route a service that it does not know."""
     with mock_aws():
-        graph = boto3.client("neptune-graph", region_name="eu-central-1")
+        graph: Any = boto3.client("neptune-graph", region_name="eu-central-1")
         task = graph.start_import_task(**START)["taskId"]
         assert graph.get_import_task(taskIdentifier=task)["status"] == "INITIALIZING"
         with pytest.raises(ClientError, match="ValidationException"):

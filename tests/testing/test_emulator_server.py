@@ -18,7 +18,7 @@ import boto3
 import pytest
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ConnectionClosedError
 
 from airflow_jobs_provider.testing import Emulator, EmulatorClient, EmulatorServer
 from tests.testing.conftest import ACCOUNT, KEY, ClientFactory, DataSet
@@ -56,6 +56,28 @@ def test_aiobotocore(server: EmulatorServer) -> None:
     assert server.emulator.counts()["DescribeIngestion"] == {"ok": 50, "ResourceNotFoundException": 1}
 
 
+def test_drop_with_aiobotocore(server: EmulatorServer) -> None:
+    """A trigger's retries would be tested against another error than the one that it gets."""
+    server.emulator.fault("drop_after", operation="CreateIngestion", times=2)
+
+    async def call() -> None:
+        async with get_session().create_client(
+            "quicksight",
+            region_name="eu-west-1",
+            endpoint_url=server.url,
+            aws_access_key_id=KEY,
+            aws_secret_access_key="secret",
+            config=AioConfig(retries={"total_max_attempts": 1}),
+        ) as quicksight:
+            await quicksight.create_ingestion(AwsAccountId=ACCOUNT, DataSetId="sales", IngestionId="i1")
+
+    with pytest.raises(ConnectionClosedError):
+        asyncio.run(call())
+    # Twice although botocore was told to try once: aiohttp repeats a PUT by itself.
+    assert server.emulator.counts()["CreateIngestion"] == {"dropped": 2}
+    assert len(server.emulator.jobs()) == 1
+
+
 def test_connections_are_kept_alive(server: EmulatorServer) -> None:
     """A benchmark would measure the set-up of connections: werkzeug's own handler closes each."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
@@ -72,7 +94,9 @@ def test_connections_are_kept_alive(server: EmulatorServer) -> None:
 def test_chunked_request(server: EmulatorServer) -> None:
     """A body of unknown length must not be left in the connection, where it would spoil the next request."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
-    connection.request("PUT", PATH, body=iter([b'{"Ingestion', b'Type": "INCREMENTAL_REFRESH"}']), headers=SIGNED)
+    connection.request(
+        "PUT", PATH, body=iter([b'{"Ingestion', b'Type": "INCREMENTAL_REFRESH"}']), headers=SIGNED
+    )
     assert connection.getresponse().read()
     connection.request("GET", PATH, headers=SIGNED)
     assert b"INCREMENTAL_REFRESH" in connection.getresponse().read()
@@ -94,8 +118,8 @@ def test_body_of_another_shape(server: EmulatorServer, body: bytes) -> None:
 def test_operation_that_nobody_implements(client: ClientFactory, caplog: pytest.LogCaptureFixture) -> None:
     """A call that moto lacks must say so, not look like a dropped connection."""
     with pytest.raises(ClientError, match="has not been implemented"):
-        client().delete_data_source(AwsAccountId=ACCOUNT, DataSourceId="d")
-    assert "DELETE /accounts" in caplog.text
+        client().list_data_sets(AwsAccountId=ACCOUNT)
+    assert "GET /accounts" in caplog.text
 
 
 def test_two_servers_have_states_of_their_own(client: ClientFactory, sales: DataSet) -> None:
@@ -105,8 +129,9 @@ def test_two_servers_have_states_of_their_own(client: ClientFactory, sales: Data
         assert DataSet(client(url=other.url)).listing()["Ingestions"] == []
 
 
-def test_stop_closes_port_and_connections(server: EmulatorServer) -> None:
+def test_stop_closes_port_and_connections() -> None:
     """A stopped server that still answers would hide that a client holds on to it."""
+    server = EmulatorServer(emulator=Emulator()).start()
     connection = http.client.HTTPConnection("127.0.0.1", server.port)
     connection.request("GET", PATH, headers=SIGNED)
     assert connection.getresponse().read()
@@ -120,7 +145,7 @@ def test_stop_closes_port_and_connections(server: EmulatorServer) -> None:
 
 
 def test_restart_on_the_same_port() -> None:
-    """"The endpoint goes away and comes back" needs the same address."""
+    """An endpoint that goes away and comes back needs the same address."""
     server = EmulatorServer(emulator=Emulator())
     with server:
         port = server.port
@@ -131,7 +156,9 @@ def test_restart_on_the_same_port() -> None:
 
 def test_taken_port_is_one_sentence(server: EmulatorServer) -> None:
     """A stack trace from the socket module would hide what to do."""
-    with pytest.raises(OSError, match=rf"cannot listen on 127.0.0.1:{server.port} \(.*\): choose another port"):
+    with pytest.raises(
+        OSError, match=rf"cannot listen on 127.0.0.1:{server.port} \(.*\): choose another port"
+    ):
         EmulatorServer(port=server.port).start()
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Deferred(BaseOperator):
     """Waits in the triggerer for some seconds."""
 
-    def execute(self, context: Context) -> None:  # noqa: ARG002 - Airflow's signature
+    def execute(self, context: Context) -> None:
         """Defer."""
         self.defer(trigger=TimeDeltaTrigger(timedelta(seconds=3)), method_name="finish")
 

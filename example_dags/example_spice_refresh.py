@@ -1,0 +1,79 @@
+"""Refresh a list of data sets every morning: the scheduled SPICE refresh that data teams need."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule, task
+
+from airflow_jobs_provider.exceptions import (
+    JobCancelledError,
+    JobFailedError,
+    JobFailedTransientlyError,
+    JobSupersededError,
+    QuotaExceededError,
+)
+from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator
+
+DOC = """
+### The scheduled SPICE refresh
+
+Every data set is a mapped task instance of its own: it can be retried, cleared and alerted on alone. While a
+refresh runs, its task is deferred and holds no worker. Clearing or failing a task cancels its refresh.
+
+* **How many at once**: the pool `spice_refresh`. A deferred task counts only in a pool that includes deferred
+  tasks: `airflow pools set --include-deferred spice_refresh 4 "SPICE refreshes at once"`
+* **Which**: the DAG param `data_set_ids`, for a manual run of a few as well.
+* **Incremental or full**: incremental from Monday to Saturday, full on Sundays (UTC).
+* **Retries**: only for failures that may be gone after a while. QuickSight counts every refresh, failed ones
+  too, against 32 in 24 hours for a data set (8 in Standard edition).
+"""
+
+# The first rule that matches decides; what no rule names (a worker that died, say) is retried as usual.
+WORTH_ANOTHER_REFRESH = ExceptionRetryPolicy(
+    rules=[
+        RetryRule(JobFailedTransientlyError, RetryAction.RETRY, retry_delay=timedelta(minutes=10)),
+        RetryRule(
+            [QuotaExceededError, JobFailedError, JobSupersededError, JobCancelledError],
+            RetryAction.FAIL,
+            reason="another refresh would fail the same way, and counts against the daily quota",
+        ),
+    ]
+)
+
+with DAG(
+    dag_id="example_spice_refresh",
+    schedule="0 5 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    doc_md=DOC,
+    params={
+        "data_set_ids": Param(
+            ["sales", "inventory", "web-traffic"],
+            type="array",
+            items={"type": "string", "minLength": 1},
+            description="the data sets to refresh",
+        ),
+    },
+    tags=["example", "quicksight"],
+):
+
+    @task
+    def data_sets(params: dict[str, list[str]]) -> list[str]:
+        """Return the data sets of this run, each once."""
+        return list(dict.fromkeys(params["data_set_ids"]))
+
+    QuickSightCreateIngestionOperator.partial(
+        task_id="refresh",
+        map_index_template="{{ task.data_set_id }}",
+        ingestion_type=(
+            "{{ 'FULL_REFRESH' if dag_run.run_after.isoweekday() == 7 else 'INCREMENTAL_REFRESH' }}"
+        ),
+        deferrable=True,
+        poll_interval=30,
+        pool="spice_refresh",
+        execution_timeout=timedelta(hours=2),
+        retries=2,
+        retry_policy=WORTH_ANOTHER_REFRESH,
+    ).expand(data_set_id=data_sets())

@@ -1,0 +1,113 @@
+"""An emulated AWS over real HTTP, and a task instance's context without an Airflow around it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+# Airflow reads its configuration when it is first imported.
+os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-unit-")
+for name in [name for name in os.environ if name.startswith(("AWS_", "AIRFLOW__", "AIRFLOW_CONN_"))]:
+    del os.environ[name]
+
+import pytest
+
+from airflow_jobs_provider.testing import Emulator, EmulatorServer
+from tests.cases import CASES, Case
+
+
+class TaskStateStore:
+    """Airflow's task state store, in memory."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Return a value."""
+        return self.values.get(key, default)
+
+    def set(self, key: str, value: Any) -> None:
+        """Keep a value."""
+        self.values[key] = value
+
+    def delete(self, key: str) -> None:
+        """Forget a value."""
+        self.values.pop(key, None)
+
+
+@dataclass
+class TaskInstance:
+    """What operators use of Airflow's task instance."""
+
+    id: uuid.UUID = field(default_factory=uuid.uuid4)
+    dag_id: str = "finance"
+    task_id: str = "refresh"
+    run_id: str = "scheduled__2026-11-22T05:00:00+00:00"
+    map_index: int = -1
+    try_number: int = 1
+    max_tries: int = 1
+    start_date: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
+    xcoms: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        """Keep an XCom."""
+        self.xcoms[key] = value
+
+    def get_first_reschedule_date(self, _: Any) -> None:
+        """Return that it was never rescheduled."""
+
+
+class Context(dict[str, Any]):
+    """A task's context, and those of its later tries."""
+
+    def __init__(self, ti: TaskInstance | None = None, store: TaskStateStore | None = None) -> None:
+        super().__init__(ti=ti or TaskInstance(), task_state_store=store or TaskStateStore())
+
+    def retried(self) -> Context:
+        """Return the context of the next try after a failure."""
+        ti = self["ti"]
+        later = TaskInstance(try_number=ti.try_number + 1, max_tries=ti.max_tries)
+        return Context(later, self["task_state_store"])
+
+    def cleared(self) -> Context:
+        """Return the context of the next try after a clear."""
+        ti = self["ti"]
+        later = TaskInstance(try_number=ti.try_number + 1, max_tries=ti.try_number + 1)
+        return Context(later, self["task_state_store"])
+
+
+@pytest.fixture
+def context() -> Context:
+    """Return the context of a first try."""
+    return Context()
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[EmulatorServer]:
+    """Yield an emulated AWS that boto3 and aiobotocore find by themselves (``aws_conn_id=None``)."""
+    with EmulatorServer(emulator=Emulator()) as server:
+        yield server
+
+
+@pytest.fixture
+def aws(aws_server: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """Return the emulated AWS, fresh."""
+    aws_server.emulator.reset()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_server.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulated-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulated-secret")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return aws_server.emulator
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.job_type.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    """Return each job type in turn."""
+    found: Case = request.param
+    return found
