@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 _STYLES = {
     **dict.fromkeys(("success", "COMPLETED"), "green"),
@@ -22,6 +24,9 @@ _STYLES = {
     **dict.fromkeys(("running", "queued", "scheduled", "restarting"), "cyan"),
     **dict.fromkeys(("cleared", "CANCELLED"), "yellow"),
 }
+
+_COLUMNS = {"task instance": 13, "try": 3, "state": 9, "dataset": 11, "in AWS": 11, "ingestion id": 0}
+"""The table's columns and the least width of each."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +81,7 @@ class Screen:
     def show(self, rows: Sequence[Row]) -> None:
         """Bring the table up to date; without a terminal, a line for each row that changed."""
         if self._live is not None:
-            self._live.update(_table(rows, self._console.width), refresh=True)
+            self._live.update(_tables(rows, self._console.width), refresh=True)
             return
         for row in rows:
             key = (row.dag, row.task, row.attempt)
@@ -87,24 +92,28 @@ class Screen:
                 self.say(line)
 
 
-def _table(rows: Sequence[Row], width: int) -> Table:
-    # The end of an id tells the tries of a task apart, so that is what a narrow terminal shows.
-    room = max(10, width - 64)
-    table = Table(expand=True, header_style="bold", border_style="dim")
-    for title in ("task instance", "try", "state", "dataset", "in AWS", "ingestion id"):
-        table.add_column(title, no_wrap=True)
-    dag = ""
+def _tables(rows: Sequence[Row], width: int) -> Group:
+    """A table for each DAG."""
+    parts: list[Text | Table] = []
+    for dag, of_dag in groupby(rows, key=lambda row: row.dag):
+        parts += [Text(dag, "bold"), _table(of_dag, width)]
+    return Group(*parts)
+
+
+def _table(rows: Iterable[Row], width: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, header_style="dim", border_style="dim")
+    for title, least in _COLUMNS.items():
+        table.add_column(title, no_wrap=True, min_width=least)
+    room = max(10, width - sum(_COLUMNS.values()) - 2 * len(_COLUMNS) - 8)
     for row in rows:
-        if row.dag != dag:
-            dag = row.dag
-            table.add_section()
-            table.add_row(Text(dag, "bold"))
+        # The end of an id tells the tries of a task apart, so that is what a narrow terminal shows.
+        fits = len(row.ingestion) <= room
         table.add_row(
-            f"  {row.task}",
+            row.task,
             str(row.attempt),
             Text(row.state or "-", _STYLES.get(row.state, "dim")),
             row.data_set,
             Text(row.status or "-", _STYLES.get(row.status, "dim")),
-            row.ingestion if len(row.ingestion) <= room else f"…{row.ingestion[1 - room :]}",
+            row.ingestion if fits else f"…{row.ingestion[1 - room :]}",
         )
     return table

@@ -36,6 +36,7 @@ class Story:
         self._tasks: list[dict[str, Any]] = []
         self._jobs: list[dict[str, Any]] = []
         self._data_sets: dict[tuple[str, str], str] = {}
+        self._began: dict[tuple[str, str], str] = {}
 
     def play(self) -> None:
         """Run the demo; raises :class:`DemoError` if the promise of this provider was not seen to hold."""
@@ -157,10 +158,17 @@ class Story:
         self._tasks = [
             task
             for dag_id, run_id in self._runs.items()
-            for task in sorted(self._airflow.task_instances(dag_id, run_id), key=_by_age)
+            for task in sorted(self._airflow.task_instances(dag_id, run_id), key=self._place)
         ]
         self._jobs = self._emulator.jobs(JOB_TYPE)
         self._screen.show([row for task in self._tasks for row in self._rows(task)])
+
+    def _place(self, task: dict[str, Any]) -> tuple[str, str, int]:
+        """Order tasks by when they started first, so that no row moves when a task is tried again."""
+        if task["start_date"]:
+            self._began.setdefault((task["dag_id"], task["task_id"]), task["start_date"])
+        began = self._began.get((task["dag_id"], task["task_id"]), "not yet")
+        return (began, task["task_id"], task["map_index"])
 
     def _rows(self, task: dict[str, Any]) -> list[Row]:
         """A task instance beside its job, and above it the jobs of its earlier tries."""
@@ -201,7 +209,3 @@ class Story:
                     log[-15:]
                 )
         return ""
-
-
-def _by_age(task: dict[str, Any]) -> tuple[str, str, int]:
-    return (task["start_date"] or "~", task["task_id"], task["map_index"])

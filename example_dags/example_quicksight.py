@@ -13,12 +13,12 @@ from airflow_jobs_provider.sensors.quicksight import QuickSightIngestionSensor
 DOC = """
 ### Three tasks for one refresh
 
-`start` begins the refresh and does not wait. `wait` is a sensor: it waits in the triggerer and never cancels
-what it watches. `cancel` is the teardown: when `wait` fails or is marked failed, it ends the refresh; when the
-refresh has completed, there is nothing to cancel and it says so.
+`start` begins the refresh and does not wait. `wait` is a sensor: it waits in the triggerer and never
+cancels what it watches. `cancel` is the teardown: when `wait` fails or is marked failed, it ends the refresh;
+when the refresh has completed, there is nothing to cancel and it says so.
 
-One operator can do all of it: `QuickSightCreateIngestionOperator` with its defaults starts, waits, and cancels
-when its task is cleared. See `example_spice_refresh`.
+One operator can do all of it: `QuickSightCreateIngestionOperator` with its defaults starts, waits, and
+cancels when its task is cleared. See `example_spice_refresh`.
 """
 
 with DAG(

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
 class Case:
     """One job type.
 
+    What it makes is Any: the tests' contexts are no Airflow contexts.
+
     :param target: the parameters that name what the job works on.
     :param ids: the parameters that name a job.
-    :param foreign: the job's ids as the emulator has them, for a job of ``ids``.
-    :param failed: settings of the emulator for a job that fails, and what the task must then say.
+    :param succeeded: the status of success; likewise ``cancelled``.
+    :param failed: settings of the emulator for a job that fails for a reason that may pass.
+    :param says: what the task must then say.
     :param bad: parameters that the service would refuse.
     """
 
@@ -43,15 +46,15 @@ class Case:
     cancelled: str
     bad: tuple[tuple[str, Any], ...]
 
-    def start(self, **options: Any) -> StartJobOperator:
+    def start(self, **options: Any) -> Any:
         """Return a start operator."""
         return self.start_class(**{**_COMMON, "task_id": "refresh", **self.target, **options})
 
-    def cancel(self, **options: Any) -> CancelJobOperator:
+    def cancel(self, **options: Any) -> Any:
         """Return a cancel operator."""
         return self.cancel_class(**{**_COMMON, "task_id": "cancel", **self.ids, **options})
 
-    def sensor(self, **options: Any) -> JobSensor:
+    def sensor(self, **options: Any) -> Any:
         """Return a sensor."""
         options = {"poke_interval": 0.05, **{k: v for k, v in options.items() if k != "poll_interval"}}
         common = {key: value for key, value in _COMMON.items() if key != "poll_interval"}

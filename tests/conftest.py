@@ -15,10 +15,10 @@ os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-unit-")
 for name in [name for name in os.environ if name.startswith(("AWS_", "AIRFLOW__", "AIRFLOW_CONN_"))]:
     del os.environ[name]
 
-import pytest
+import pytest  # noqa: E402
 
-from airflow_jobs_provider.testing import Emulator, EmulatorServer
-from tests.cases import CASES, Case
+from airflow_jobs_provider.testing import Emulator, EmulatorServer  # noqa: E402
+from tests.cases import CASES, Case  # noqa: E402
 
 
 class TaskStateStore:

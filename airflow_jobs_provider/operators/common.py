@@ -47,6 +47,8 @@ class AwsJobOperator(BaseOperator):
     :param region_name: AWS region; default: the connection's, then boto3's (templated).
     :param verify: whether, or with which certificates, TLS is verified (templated).
     :param botocore_config: arguments of ``botocore.config.Config``, as a dict; ``retries`` are not used.
+    :param multiple_outputs: push each item of the result as an XCom of its own, too, so that
+        ``start.output["ingestion_id"]`` and the like can be given to other operators.
     """
 
     job_type: ClassVar[JobType]
@@ -62,9 +64,10 @@ class AwsJobOperator(BaseOperator):
         region_name: str | None = None,
         verify: bool | str | None = None,
         botocore_config: dict[str, Any] | None = None,
+        multiple_outputs: bool = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(multiple_outputs=multiple_outputs, **kwargs)
         if deferrable is None:
             deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
         self.deferrable = deferrable

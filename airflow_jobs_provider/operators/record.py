@@ -129,5 +129,8 @@ def derive_token(ti: Any, max_length: int) -> str:
     parts = [ti.dag_id, ti.task_id, *([str(ti.map_index)] if ti.map_index >= 0 else []), ti.run_id]
     identity = json.dumps([*parts, ti.map_index, ti.try_number, str(ti.id)])
     tail = f"-try{ti.try_number}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    room = (max_length - len(tail) - len(parts) + 1) // len(parts)
-    return "-".join(re.sub(r"[^a-zA-Z0-9_]+", "-", part)[:room].strip("-") for part in parts) + tail
+    words = [re.sub(r"[^a-zA-Z0-9_]+", "-", part).strip("-") for part in parts]
+    while sum(map(len, words)) + len(words) - 1 > max_length - len(tail):
+        longest = max(range(len(words)), key=lambda index: len(words[index]))
+        words[longest] = words[longest][:-1]
+    return "-".join(words) + tail

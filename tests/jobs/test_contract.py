@@ -12,8 +12,6 @@ import pytest
 from airflow_jobs_provider.jobs import JOB_TYPES
 
 if TYPE_CHECKING:
-    from botocore.model import ServiceModel
-
     from airflow_jobs_provider.jobs.model import JobType, Operation
 
 
@@ -25,7 +23,7 @@ def job_type(request: pytest.FixtureRequest) -> JobType:
 
 
 @pytest.fixture
-def model(job_type: JobType) -> ServiceModel:
+def model(job_type: JobType) -> Any:
     """Return the service's model."""
     return botocore.session.get_session().get_service_model(job_type.service)
 
@@ -50,7 +48,7 @@ def example(shape: Any, depth: int = 0) -> Any:
     return (shape.enum or ["text"])[0] if shape.type_name == "string" else 1
 
 
-def test_operations_and_parameters_exist(job_type: JobType, model: ServiceModel) -> None:
+def test_operations_and_parameters_exist(job_type: JobType, model: Any) -> None:
     """A misspelt operation or parameter would only fail in production."""
     for operation in operations(job_type):
         members = model.operation_model(operation.api_name).input_shape.members
@@ -58,7 +56,7 @@ def test_operations_and_parameters_exist(job_type: JobType, model: ServiceModel)
             assert job_type.parameters[name].api in members, f"{operation.api_name} has no {name}"
 
 
-def test_required_parameters_are_given(job_type: JobType, model: ServiceModel) -> None:
+def test_required_parameters_are_given(job_type: JobType, model: Any) -> None:
     """A required parameter that we do not know would make every call fail."""
     for operation in operations(job_type):
         ours = {job_type.parameters[name].api for name in operation.parameters}
@@ -71,13 +69,13 @@ def test_required_parameters_are_given(job_type: JobType, model: ServiceModel) -
         assert required - tokens <= ours
 
 
-def test_every_parameter_of_the_start_is_offered(job_type: JobType, model: ServiceModel) -> None:
+def test_every_parameter_of_the_start_is_offered(job_type: JobType, model: Any) -> None:
     """A user who needs an API parameter must not have to leave the operator."""
     ours = {job_type.parameters[name].api for name in job_type.start.parameters}
     assert ours == set(model.operation_model(job_type.start.api_name).input_shape.members)
 
 
-def test_every_status_is_classified(job_type: JobType, model: ServiceModel) -> None:
+def test_every_status_is_classified(job_type: JobType, model: Any) -> None:
     """A status that nobody classified counts as running: a task could wait for ever."""
     record = model.operation_model(job_type.describe.api_name).output_shape
     for part in job_type.describe.record.split("."):
@@ -85,7 +83,7 @@ def test_every_status_is_classified(job_type: JobType, model: ServiceModel) -> N
     assert set(job_type.states) == set(record.members[job_type.status].enum)
 
 
-def test_choices_are_the_models(job_type: JobType, model: ServiceModel) -> None:
+def test_choices_are_the_models(job_type: JobType, model: Any) -> None:
     """A choice that AWS has added must not be refused by us."""
     members = model.operation_model(job_type.start.api_name).input_shape.members
     for parameter in job_type.parameters.values():
@@ -94,7 +92,7 @@ def test_choices_are_the_models(job_type: JobType, model: ServiceModel) -> None:
             assert set(parameter.choices) == set(shape.enum)
 
 
-def test_failure_codes_are_the_models(job_type: JobType, model: ServiceModel) -> None:
+def test_failure_codes_are_the_models(job_type: JobType, model: Any) -> None:
     """A misspelt failure code would be taken for permanent."""
     if job_type.failure is None:
         return
@@ -105,13 +103,13 @@ def test_failure_codes_are_the_models(job_type: JobType, model: ServiceModel) ->
     assert set(job_type.failures) <= set(record.enum)
 
 
-def test_error_codes_are_the_models(job_type: JobType, model: ServiceModel) -> None:
+def test_error_codes_are_the_models(job_type: JobType, model: Any) -> None:
     """A misspelt error code would never match."""
     codes = {shape.error_code for shape in model.error_shapes} | {s.name for s in model.error_shapes}
     assert set(job_type.errors) <= codes
 
 
-def test_paths_find_something(job_type: JobType, model: ServiceModel) -> None:
+def test_paths_find_something(job_type: JobType, model: Any) -> None:
     """A JMESPath that misses would hide the reason of a failure, or a loss."""
     answer = example(model.operation_model(job_type.describe.api_name).output_shape)
     record = jmespath.search(job_type.describe.record, answer)
@@ -138,7 +136,7 @@ def test_texts_name_the_job(job_type: JobType) -> None:
     assert in_link <= {*job_type.identity, "region", "domain"}
 
 
-def test_parameters_accept_what_the_model_accepts(job_type: JobType, model: ServiceModel) -> None:
+def test_parameters_accept_what_the_model_accepts(job_type: JobType, model: Any) -> None:
     """A pattern of ours that is stricter or laxer in length than the model's would refuse good ids."""
     members = model.operation_model(job_type.start.api_name).input_shape.members
     for name, parameter in job_type.parameters.items():

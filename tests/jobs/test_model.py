@@ -89,6 +89,6 @@ def test_the_command_to_cancel_by_hand() -> None:
 
 def test_an_unknown_job_type_is_named() -> None:
     """A trigger written by a newer version must fail with a sentence."""
-    with pytest.raises(ValueError, match="job_type must be one of .* not 'glue-crawl'"):
+    with pytest.raises(ValueError, match=r"job_type must be one of .* not 'glue-crawl'"):
         job_type_of(JobRun("glue-crawl", {}, "eu-west-1"))
     assert job_type_of(RUN) is JOB_TYPES[RUN.job_type]

@@ -85,7 +85,9 @@ def test_success(case: Case, mode: str) -> None:
     """A task that succeeds without its result, or without the console link, is of no use to the next one."""
     case.script(duration=600)
     dag_id, run_id = case.running(mode)
-    case.until(lambda: case.airflow.extra_links(dag_id, run_id, "job")["AWS job"], "the link of a running job")
+    case.until(
+        lambda: case.airflow.extra_links(dag_id, run_id, "job")["AWS job"], "the link of a running job"
+    )
     links = case.airflow.extra_links(dag_id, run_id, "job")
     [job] = case.jobs()
     case.emulator.settle(case.job_type, job["ids"], "COMPLETED", rows_ingested=42)
@@ -187,7 +189,7 @@ def test_worker_killed(case: Case) -> None:
 @sensor_modes
 def test_sensor(case: Case, mode: str) -> None:
     """A sensor must see the end, skip at a time-out only, and never cancel what it watches."""
-    quicksight = boto3.client(
+    quicksight: Any = boto3.client(
         "quicksight",
         region_name="us-east-1",
         endpoint_url=case.emulator.url,

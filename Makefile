@@ -1,0 +1,50 @@
+# make demo    a real Airflow refreshes SPICE data sets against an emulated AWS, on this machine
+# make test    everything: lint, types, unit tests, live tests with real Airflow processes
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DELETE_ON_ERROR:
+.PHONY: help install check lint types unit live test demo format clean
+
+help:
+	@grep -hE '^# make|^[a-z]+:.*## ' Makefile | sed -E 's/^# //; s/^([a-z]+):.*## /make \1\t/'
+
+install: .venv/installed ## make .venv with all that development needs
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+	  { echo "Python 3.10 or newer is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv"; exit 1; }
+	@echo "Installing Airflow and this provider into .venv (about a minute, once) ..."
+	@# dependency groups need a recent pip
+	@{ $(PIP) install -c constraints.txt 'pip>=25.1' && $(PIP) install -c constraints.txt --group dev -e '.[testing]'; } \
+	  || { echo "The packages could not be installed: see above; is the package index reachable?"; exit 1; }
+	@touch $@
+
+check: lint types unit ## lint, types, unit tests: under two minutes
+
+lint: install
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: install
+	$(BIN)/mypy
+
+unit: install
+	$(BIN)/python -m pytest -q -n 2 --ignore tests/live
+
+live: install ## real Airflow processes against the emulated AWS
+	$(BIN)/python -m pytest -q tests/live
+
+test: check live ## everything
+
+demo: install ## see it work (KEEP=1 keeps Airflow up, PORT=8080 sets its port)
+	@$(BIN)/python -m demo
+
+format: install ## format and sort
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+clean: ## remove .venv and caches
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,118 @@
+"""Cancelling a job that somebody else has started, over real HTTP; each test for every job type."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
+
+from airflow_jobs_provider.exceptions import AwsJobError, JobNotFoundError
+from tests.conftest import Context
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.testing import Emulator
+    from tests.cases import Case
+
+
+@pytest.fixture
+def started(case: Case, aws: Emulator) -> dict[str, Any]:
+    """Start a job, and return what names it."""
+    aws.configure(case.job_type.name, duration=60, cancel_delay=0.3)
+    result = case.start(wait_for_completion=False).execute(Context())
+    return {name: result[name] for name in case.job_type.identity}
+
+
+def test_a_running_job_is_cancelled_and_its_end_awaited(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+) -> None:
+    """Who needs the target free must not be told too early."""
+    result = case.cancel(**started).execute(context)
+    assert result is not None
+    assert {name: result[name] for name in started} == started
+    assert result["status"] == case.cancelled
+    assert aws.jobs()[0]["status"] == case.cancelled
+
+
+def test_without_waiting_it_says_what_the_job_is_doing(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+) -> None:
+    """A cancel that was only asked for must not be called one that has happened."""
+    result = case.cancel(**started, wait_for_completion=False).execute(context)
+    assert result is not None
+    assert result["status"] != case.cancelled
+    assert aws.jobs()[0]["cancels"] == 1
+
+
+def test_a_job_that_has_ended_is_a_success_that_says_so(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+) -> None:
+    """A teardown after a success must be green, and its result honest."""
+    aws.settle(case.job_type.name, {}, case.succeeded)
+    result = case.cancel(**started).execute(context)
+    assert result is not None
+    assert result["status"] == case.succeeded
+
+
+def test_an_ended_job_whose_cancel_is_not_found_is_a_success(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+) -> None:
+    """Some APIs answer "not found" to the cancel of a job that has ended."""
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    aws.settle(case.job_type.name, {}, case.succeeded)
+    aws.fault("error", code=code, operation=case.job_type.cancel.api_name)
+    result = case.cancel(**started).execute(context)
+    assert result is not None
+    assert result["status"] == case.succeeded
+
+
+def test_an_unknown_job_fails_unless_accepted(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+) -> None:
+    """A typing error in an id must not pass for a cancel."""
+    aws.delete(case.job_type.name, {})
+    with pytest.raises(JobNotFoundError, match="does not exist in eu-west-1"):
+        case.cancel(**started).execute(context)
+    assert case.cancel(**started, missing_ok=True).execute(context) is None
+
+
+def test_what_passes_is_survived(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+) -> None:
+    """A throttled cancel must be asked again."""
+    aws.fault("throttle", operation=case.job_type.cancel.api_name, times=2)
+    result = case.cancel(**started).execute(context)
+    assert result is not None
+    assert result["status"] == case.cancelled
+
+
+def test_a_denied_cancel_says_how_to_do_it_by_hand(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+) -> None:
+    """A job that may still run must be named, with the way to end it."""
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.cancel.api_name)
+    with pytest.raises(AwsJobError, match=f"by hand: aws {case.job_type.service}"):
+        case.cancel(**started).execute(context)
+
+
+def test_deferred_it_waits_in_the_triggerer(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+) -> None:
+    """A cancel that takes long must hold no worker."""
+    operator = case.cancel(**started, deferrable=True)
+    with pytest.raises(TaskDeferred) as caught:
+        operator.execute(context)
+    kwargs = caught.value.kwargs
+    assert kwargs is not None
+    assert caught.value.trigger.serialize()[1]["cancel_on_kill"] is False
+    with pytest.raises(AirflowTaskTimeout):
+        operator.execute_complete(context, {"run": kwargs["run"], "deadline": 1.0}, **kwargs)
+    aws.settle(case.job_type.name, {}, case.cancelled)
+    assert operator.execute_complete(context, None, **kwargs)["status"] == case.cancelled
+
+
+def test_bad_input_is_refused_at_parse(case: Case) -> None:
+    """A typing error must be found when the DAG is written."""
+    for key, value in (*((key, "") for key in case.ids), ("missing_ok", "no"), ("poll_interval", 0)):
+        with pytest.raises(ValueError, match=f"^{key} must be "):
+            case.cancel(**{key: value})

@@ -1,0 +1,486 @@
+"""The life of a job, over real HTTP; each test for every job type."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferred
+
+from airflow_jobs_provider.exceptions import (
+    AwsApiError,
+    AwsJobError,
+    JobCancelledError,
+    JobExistsError,
+    JobFailedTransientlyError,
+    QuotaExceededError,
+    TaskKilledError,
+)
+from airflow_jobs_provider.operators.record import derive_token
+from tests.conftest import Context, TaskInstance
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.testing import Emulator
+    from tests.cases import Case
+
+
+def only_job(aws: Emulator) -> dict[str, Any]:
+    """Return the one job that there is."""
+    [job] = aws.jobs()
+    return job
+
+
+def deferred(operator: Any, context: Context) -> Any:
+    """Run an operator until it defers."""
+    with pytest.raises(TaskDeferred) as caught:
+        operator.execute(context)
+    return caught.value
+
+
+def test_result_names_the_job(case: Case, aws: Emulator, context: Context) -> None:
+    """A sensor and a cancel operator must take a result's keys as they are."""
+    aws.configure(case.job_type.name, duration=0.3)
+    result = case.start().execute(context)
+    assert {key: result[key] for key in case.target} == dict(case.target)
+    assert set(case.job_type.identity) <= set(result)
+    assert result["status"] == case.succeeded
+    assert result["region_name"] == "eu-west-1"
+    assert result["details"]
+    assert only_job(aws)["cancels"] == 0
+    assert context["task_state_store"].values == {}
+
+
+def test_without_waiting_it_returns_what_the_start_answered(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """A task that does not wait must give the sensor its job, and a later clear the record of it."""
+    aws.configure(case.job_type.name, duration=60)
+    result = case.start(wait_for_completion=False).execute(context)
+    assert set(case.job_type.identity) <= set(result)
+    assert context["task_state_store"].values
+    assert not aws.journal(case.job_type.describe.api_name)
+
+
+def test_failure_says_why(case: Case, aws: Emulator, context: Context) -> None:
+    """On-call must read in the exception what failed, why, and where to look."""
+    aws.configure(case.job_type.name, duration=0.2, **case.failed)
+    with pytest.raises(JobFailedTransientlyError, match=re.escape(case.says)) as caught:
+        case.start().execute(context)
+    assert "https://" in str(caught.value)
+    assert caught.value.snapshot is not None
+    for value in case.target.values():
+        assert value in str(caught.value)
+
+
+def test_cancelled_by_somebody(case: Case, aws: Emulator, context: Context) -> None:
+    """A job that somebody else cancelled is no success, and no mystery."""
+    aws.configure(case.job_type.name, duration=0.2, status=case.cancelled)
+    with pytest.raises(JobCancelledError, match="was cancelled"):
+        case.start().execute(context)
+
+
+def test_quota_is_told_after_one_request(case: Case, aws: Emulator, context: Context) -> None:
+    """A start that is refused by the daily quota must say so, and not ask again and again."""
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "quota")
+    aws.fault("error", code=code, operation=case.job_type.start.api_name)
+    with pytest.raises(QuotaExceededError, match=re.escape(case.job_type.quota_rule)):
+        case.start().execute(context)
+    assert len(aws.journal(case.job_type.start.api_name)) == 1
+    assert context["task_state_store"].values == {}
+
+
+@pytest.mark.parametrize("kind", ["throttle", "server_error", "drop", "drop_after", "expired_token"])
+def test_a_start_that_goes_wrong_starts_one_job(
+    case: Case, aws: Emulator, context: Context, kind: str
+) -> None:
+    """An answer that never came must not cost a second job."""
+    aws.configure(case.job_type.name, duration=0.2)
+    aws.fault(kind, operation=case.job_type.start.api_name, times=1)
+    assert case.start().execute(context)["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
+
+
+@pytest.mark.parametrize("kind", ["throttle", "server_error", "drop", "expired_token"])
+def test_polling_survives_what_passes(case: Case, aws: Emulator, context: Context, kind: str) -> None:
+    """A bad minute of the API must not fail a task whose job is fine."""
+    aws.configure(case.job_type.name, duration=0.2)
+    aws.fault(kind, operation=case.job_type.describe.api_name, times=2)
+    assert case.start().execute(context)["status"] == case.succeeded
+
+
+def test_a_job_not_seen_yet_is_waited_for(case: Case, aws: Emulator, context: Context) -> None:
+    """AWS may not find a job in the seconds after its start."""
+    aws.configure(case.job_type.name, duration=0.2)
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+    assert case.start().execute(context)["status"] == case.succeeded
+
+
+def test_an_error_that_stays_fails_at_once_and_leaves_no_job(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """A task that may not read its job must not leave it running."""
+    aws.configure(case.job_type.name, duration=60)
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.describe.api_name, times=1)
+    with pytest.raises(AwsApiError, match="AccessDeniedException"):
+        case.start().execute(context)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_refused_start_leaves_no_record(case: Case, aws: Emulator, context: Context) -> None:
+    """A record of a job that was never started would make the next try look for it."""
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.start.api_name, times=1)
+    with pytest.raises(AwsApiError, match="AccessDeniedException"):
+        case.start().execute(context)
+    assert context["task_state_store"].values == {}
+    assert aws.jobs() == []
+
+
+def crashed(case: Case, aws: Emulator, context: Context, **options: Any) -> dict[str, Any]:
+    """Start a job and lose the worker: what a SIGKILL leaves."""
+    deferred(case.start(**options, deferrable=True), context)
+    return only_job(aws)
+
+
+def test_a_retry_takes_the_running_job_over(case: Case, aws: Emulator, context: Context) -> None:
+    """A worker that died must not cost a second job."""
+    aws.configure(case.job_type.name, duration=0.5)
+    job = crashed(case, aws, context)
+    result = case.start().execute(context.retried())
+    assert result["status"] == case.succeeded
+    assert only_job(aws)["ids"] == job["ids"]
+
+
+def test_a_retry_returns_the_result_of_a_job_that_succeeded(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """Airflow can fail a deferred task whose job is done (apache/airflow#72716): it must not run twice."""
+    aws.configure(case.job_type.name, duration=0.1)
+    event = deferred(case.start(deferrable=True), context)
+    time.sleep(0.2)
+    case.start().execute_complete(context, None, **event.kwargs)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
+
+
+def test_a_retry_after_a_failure_starts_anew(case: Case, aws: Emulator, context: Context) -> None:
+    """A job that failed is no job to take over."""
+    aws.script(case.job_type.name, duration=0.1, **case.failed)
+    aws.configure(case.job_type.name, duration=0.1)
+    crashed(case, aws, context)
+    time.sleep(0.2)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert len(aws.jobs()) == 2
+
+
+def test_a_retry_asks_again_for_a_start_that_was_never_answered(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """A worker that died inside the start call: its token finds the job, or starts it."""
+    aws.configure(case.job_type.name, duration=0.5)
+    aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)
+    operator = case.start()
+
+    def die(_: float) -> None:
+        raise SystemExit
+
+    operator.sleep = die
+    operator.cancel_on_kill = False
+    with pytest.raises(SystemExit):
+        operator.execute(context)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
+
+
+def test_without_durable_a_retry_cancels_and_starts_anew(case: Case, aws: Emulator, context: Context) -> None:
+    """An author who wants every try fresh must still never have two jobs at once."""
+    aws.script(case.job_type.name, duration=60, cancel_delay=0.3)
+    aws.configure(case.job_type.name, duration=0.2)
+    crashed(case, aws, context)
+    case.start(durable=False).execute(context.retried())
+    first, second = aws.jobs()
+    assert first["status"] == case.cancelled
+    assert first["ended"] <= second["created"]
+
+
+def test_a_clear_cancels_and_starts_anew(case: Case, aws: Emulator, context: Context) -> None:
+    """A clear means a new job, and never two at once."""
+    aws.script(case.job_type.name, duration=60, cancel_delay=0.3)
+    aws.configure(case.job_type.name, duration=0.2)
+    crashed(case, aws, context)
+    assert case.start().execute(context.cleared())["status"] == case.succeeded
+    first, second = aws.jobs()
+    assert first["status"] == case.cancelled
+    assert first["ended"] <= second["created"]
+
+
+def test_a_deleted_task_instance_counts_as_cleared(case: Case, aws: Emulator, context: Context) -> None:
+    """A task instance made again starts to count its tries anew: that is no retry."""
+    aws.script(case.job_type.name, duration=60)
+    aws.configure(case.job_type.name, duration=0.2)
+    crashed(case, aws, context)
+    case.start().execute(Context(TaskInstance(), context["task_state_store"]))
+    assert [job["status"] for job in aws.jobs()] == [case.cancelled, case.succeeded]
+
+
+def test_with_cancel_on_kill_off_the_old_job_goes_on(case: Case, aws: Emulator, context: Context) -> None:
+    """Who switched cancelling off must find the old job running, and a new one after a clear."""
+    aws.script(case.job_type.name, duration=60)
+    aws.configure(case.job_type.name, duration=0.2)
+    crashed(case, aws, context, cancel_on_kill=False)
+    case.start(cancel_on_kill=False).execute(context.cleared())
+    first, second = aws.jobs()
+    assert (first["cancels"], second["status"]) == (0, case.succeeded)
+
+
+def test_another_request_is_not_taken_over(case: Case, aws: Emulator, context: Context) -> None:
+    """A retry after the DAG was mended must not wait for the job of the broken DAG."""
+    aws.script(case.job_type.name, duration=60)
+    aws.configure(case.job_type.name, duration=0.2)
+    crashed(case, aws, context)
+    other = {key: f"{value}-2" for key, value in case.target.items()}
+    case.start(**other).execute(context.retried())
+    assert [job["status"] for job in aws.jobs()] == [case.cancelled, case.succeeded]
+
+
+def test_an_id_of_the_authors_own_is_never_adopted(case: Case, aws: Emulator, context: Context) -> None:
+    """A static id would otherwise return yesterday's success."""
+    token = case.job_type.token
+    if token is None:
+        return
+    aws.configure(case.job_type.name, duration=0.1)
+    case.start(**{token: "nightly"}).execute(Context())
+    with pytest.raises(JobExistsError, match=f"{token} 'nightly' was used before"):
+        case.start(**{token: "nightly"}).execute(context)
+    assert context["task_state_store"].values == {}
+
+
+@pytest.mark.parametrize("kind", ["drop_after", "server_error"])
+def test_an_id_of_the_authors_own_survives_a_lost_answer(
+    case: Case, aws: Emulator, context: Context, kind: str
+) -> None:
+    """Our own repeated start must not be taken for somebody else's job."""
+    token = case.job_type.token
+    if token is None:
+        return
+    aws.configure(case.job_type.name, duration=0.1)
+    aws.fault(kind, operation=case.job_type.start.api_name, times=1)
+    assert case.start(**{token: "nightly"}).execute(context)["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
+
+
+def test_a_kill_cancels(case: Case, aws: Emulator, context: Context) -> None:
+    """A worker that is told to end must not leave its job behind."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start()
+
+    def kill() -> None:
+        while not aws.journal(case.job_type.describe.api_name):
+            time.sleep(0.01)
+        operator.on_kill()
+        operator.on_kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises((TaskKilledError, JobCancelledError)):
+        operator.execute(context)
+    killer.join()
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_kill_during_the_start_cancels(case: Case, aws: Emulator, context: Context) -> None:
+    """A kill that lands inside the start call must cancel what that call starts."""
+    aws.configure(case.job_type.name, duration=60)
+    aws.fault("delay", delay=0.5, operation=case.job_type.start.api_name, times=1)
+    operator = case.start()
+
+    def kill() -> None:
+        while not aws.journal(case.job_type.start.api_name):
+            time.sleep(0.01)
+        operator.on_kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises((TaskKilledError, JobCancelledError)):
+        operator.execute(context)
+    killer.join()
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_kill_without_cancel_on_kill_cancels_nothing(case: Case, aws: Emulator, context: Context) -> None:
+    """Who switched cancelling off means it."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start(cancel_on_kill=False)
+    threading.Timer(0.3, operator.on_kill).start()
+    with pytest.raises(TaskKilledError):
+        operator.execute(context)
+    assert only_job(aws)["cancels"] == 0
+
+
+def test_nothing_is_started_that_cannot_be_recorded(case: Case, aws: Emulator, context: Context) -> None:
+    """A job that Airflow knows nothing of could not be found again."""
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("no state store")
+
+    context["task_state_store"].set = refuse
+    with pytest.raises(RuntimeError, match="no state store"):
+        case.start().execute(context)
+    assert aws.jobs() == []
+
+
+def test_a_start_that_cannot_be_confirmed_is_cancelled(case: Case, aws: Emulator, context: Context) -> None:
+    """After a clear Airflow takes no record any more: the job must not outlive its try."""
+    aws.configure(case.job_type.name, duration=60)
+    store = context["task_state_store"]
+    keep, kept = store.set, []
+
+    def once(key: str, value: Any) -> None:
+        kept.append(key)
+        if len(kept) > 1:
+            raise RuntimeError("404: the task instance was not found")
+        keep(key, value)
+
+    store.set = once
+    with pytest.raises(RuntimeError, match="404"):
+        case.start().execute(context)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_cancel_that_fails_is_said_with_the_command(
+    case: Case, aws: Emulator, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On-call must be able to end by hand what we could not."""
+    aws.configure(case.job_type.name, duration=60)
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.describe.api_name)
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.cancel.api_name)
+    with pytest.raises(AwsApiError, match="AccessDeniedException"):
+        case.start().execute(context)
+    assert f"aws {case.job_type.service} {case.job_type.cancel.cli_name} --" in capsys.readouterr().out
+
+
+def test_a_deadline_while_deferred_cancels(case: Case, aws: Emulator, context: Context) -> None:
+    """Airflow does not enforce execution_timeout while a task is deferred: we do."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start(deferrable=True, execution_timeout=timedelta(minutes=5))
+    event = deferred(operator, context)
+    deadline = context["ti"].start_date.timestamp() + 300
+    assert event.trigger.serialize()[1]["deadline"] == deadline
+    assert event.timeout is not None
+    assert event.timeout > timedelta(minutes=5)
+    with pytest.raises(AirflowTaskTimeout, match="execution_timeout"):
+        operator.execute_complete(context, {"run": event.kwargs["run"], "deadline": deadline}, **event.kwargs)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_broken_trigger_cancels(case: Case, aws: Emulator, context: Context) -> None:
+    """A trigger that dies calls no on_kill: the task that resumes to fail must see to the job."""
+    aws.configure(case.job_type.name, duration=60)
+    deferred(case.start(deferrable=True), context)
+    with pytest.raises(TaskDeferralError):
+        case.start().resume_execution("__fail__", {"error": "Trigger failure"}, context)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_broken_trigger_of_a_job_that_is_done_returns_its_result(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """With the triggerer down, a job may have ended long ago: its result counts."""
+    aws.configure(case.job_type.name, duration=0.1)
+    deferred(case.start(deferrable=True), context)
+    time.sleep(0.2)
+    result = case.start().resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    assert result["status"] == case.succeeded
+
+
+def test_an_event_of_another_job_is_not_believed(case: Case, aws: Emulator, context: Context) -> None:
+    """On SQLite a task can be handed another trigger's event."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start(deferrable=True)
+    event = deferred(operator, context)
+    with pytest.raises(TaskDeferred):
+        operator.execute_complete(context, {"something": "else"}, **event.kwargs)
+    assert only_job(aws)["cancels"] == 0
+
+
+def test_an_error_in_the_trigger_fails_the_task_and_cancels(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """A wait that cannot go on must not leave its job running."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start(deferrable=True)
+    event = deferred(operator, context)
+    told = {"run": event.kwargs["run"], "error": "answered AccessDeniedException", "code": "x"}
+    with pytest.raises(AwsJobError, match="AccessDeniedException"):
+        operator.execute_complete(context, told, **event.kwargs)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_losses_warn_or_fail(
+    case: Case, aws: Emulator, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lost rows must be seen, and fail the task of an author who said how many are too many."""
+    for loss in case.job_type.losses:
+        lost = {loss.what.replace(" ", "_"): 3}  # the emulator calls it so
+        aws.configure(case.job_type.name, duration=0.1, **lost)
+        case.start(**{loss.limit: 3}).execute(context)
+        assert f"3 {loss.what}" in capsys.readouterr().out
+        again = context.cleared()
+        with pytest.raises(AwsJobError, match=f"3 {loss.what}, more than {loss.limit}=2"):
+            case.start(**{loss.limit: 2}).execute(again)
+        assert again["task_state_store"].values == {}
+
+
+def test_bad_input_is_refused_at_parse(case: Case) -> None:
+    """A typing error must be found when the DAG is written, and named."""
+    for key, value in case.bad:
+        with pytest.raises(ValueError, match=f"^{key} must be .*{re.escape(repr(value))}$"):
+            case.start(**{key: value})
+    for key, value in (
+        ("poll_interval", 0),
+        ("poll_interval", -1.5),
+        ("poll_interval", "10"),
+        ("poll_interval", True),
+        ("cancel_on_kill", "False"),
+        ("durable", None),
+        ("wait_for_completion", 1),
+        ("deferrable", "yes"),
+        ("region_name", ""),
+        ("aws_conn_id", " "),
+        ("botocore_config", "fast"),
+    ):
+        with pytest.raises(ValueError, match=f"^{key} must be .*{re.escape(repr(value))}$"):
+            case.start(**{key: value})
+
+
+def test_bad_input_from_a_template_is_refused_before_any_call(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """What a template renders to is checked before anything is started."""
+    for key, value in case.bad:
+        if not isinstance(value, str) or key not in case.start().template_fields:
+            continue
+        operator = case.start(**{key: "{{ params.value }}"})
+        setattr(operator, key, value)  # what rendering does
+        with pytest.raises(ValueError, match=f"^{key} must be .*{re.escape(repr(value))}$"):
+            operator.execute(context)
+    assert aws.journal() == []
+    assert context["task_state_store"].values == {}
+
+
+def test_tokens_are_readable_valid_and_the_same_for_the_same_try() -> None:
+    """A token that changed within a try would start a job twice; one that did not change, never again."""
+    ti = TaskInstance(dag_id="sales/daily", map_index=3)
+    token = derive_token(ti, 128)
+    assert token == derive_token(ti, 128)
+    assert re.fullmatch(
+        r"sales-daily-refresh-3-scheduled__2026-11-22T05-00-00-00-00-try1-[0-9a-f]{12}", token
+    )
+    other = TaskInstance(dag_id="sales/daily", map_index=3)
+    assert derive_token(other, 128) != token
+    long = TaskInstance(dag_id="d" * 250, task_id="t" * 250, run_id="ü" * 250, map_index=1000, try_number=100)
+    assert re.fullmatch(r"[a-zA-Z0-9_-]{1,128}", derive_token(long, 128))
