@@ -72,7 +72,9 @@ QUICKSIGHT_INGESTION = JobType(
     progress={
         "rows ingested": "RowInfo.RowsIngested",
         "rows dropped": "RowInfo.RowsDropped",
+        # AWS's words: the API reference explains the two the other way round than their names.
         "waiting on ingestion": "QueueInfo.WaitingOnIngestion",
+        "queued ingestion": "QueueInfo.QueuedIngestion",
     },
     losses=(Loss(what="rows dropped", count="RowInfo.RowsDropped", limit="max_rows_dropped"),),
     errors={

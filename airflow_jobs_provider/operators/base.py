@@ -70,6 +70,8 @@ class StartJobOperator(AwsJobOperator):
                 self.holds(None)
                 return self.result(job.run, snapshot)
             if not snapshot.state.is_over:
+                if self.killed:
+                    raise TaskKilledError("the task was killed", run=job.run)
                 if self.deferrable:
                     claim(context["ti"], job.run)
                     self._defer(context, job.run, job.started_at)
@@ -197,9 +199,7 @@ class StartJobOperator(AwsJobOperator):
         if not self.cancel_on_kill:
             self.log.warning("%s may go on: cancel_on_kill is off", name(run))
             return
-        record = records.load()
-        if record is not None:
-            records.give_up(record)
+        records.give_up()
         steps = cancel_until_certain(run, log=self.log, patience=PATIENCE, in_flight=in_flight)
         try:
             snapshot = drive(steps, self.hook)

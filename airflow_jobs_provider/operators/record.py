@@ -96,10 +96,12 @@ class JobRecordStore:
         ti = self._ti
         return self._save(replace(record, ti_id=str(ti.id), try_number=ti.try_number, max_tries=ti.max_tries))
 
-    def give_up(self, record: JobRecord) -> None:
+    def give_up(self) -> None:
         """Record that the job is to be cancelled."""
         try:
-            self._save(replace(record, unwanted=True))
+            record = self.load()
+            if record is not None:
+                self._save(replace(record, unwanted=True))
         except Exception as error:  # noqa: BLE001 - the cancel that follows matters more
             log.info("Airflow does not keep records of this try any more: %s", error)
 

@@ -127,7 +127,7 @@ class JobStart:
 
     def _end(self, run: JobRun, record: JobRecord) -> None:
         hook, sleep = self.operator.hook, self.operator.sleep
-        self.records.give_up(record)
+        self.records.give_up()
         snapshot = drive(cancel_until_certain(run, log=self.log, patience=PATIENCE), hook, sleep)
         if not snapshot.state.is_over:
             wait = wait_until_over(
