@@ -52,6 +52,7 @@ class AwsJobHook(AwsBaseHook):
     :param region_name: AWS region; default: the connection's, then boto3's.
     :param verify: whether, or with which certificates, TLS is verified.
     :param botocore_config: arguments of ``botocore.config.Config``; ``retries`` are not used.
+    :raises ValueError: for a botocore_config that botocore does not take.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class AwsJobHook(AwsBaseHook):
             region_name=region_name,
             verify=verify,
             client_type=job_type.service,
-            config=Config(**botocore_config) if botocore_config else None,
+            config=_config(botocore_config),
         )
         self.job_type = job_type
         self._exit_stack = AsyncExitStack()
@@ -224,3 +225,12 @@ class AwsJobHook(AwsBaseHook):
         explained = AwsApiError(message, error=kind, code=code)
         explained.__cause__ = error
         return explained
+
+
+def _config(arguments: Mapping[str, Any] | None) -> Config | None:
+    try:
+        return Config(**arguments) if arguments else None
+    except Exception as error:  # whatever botocore says of it
+        raise ValueError(
+            f"botocore_config must be arguments of botocore.config.Config, not {arguments!r}: {error}"
+        ) from error

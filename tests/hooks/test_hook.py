@@ -1,0 +1,74 @@
+"""The hook's errors and clients, over real HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_jobs_provider.exceptions import AwsApiError
+from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from tests.conftest import Context
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.testing import Emulator
+    from tests.cases import Case
+
+
+def test_one_attempt_whatever_the_user_configures(case: Case, aws: Emulator) -> None:
+    """Retries of botocore would send a start twice, and ask five times for a daily quota."""
+    aws.fault("server_error", operation=case.job_type.start.api_name)
+    hook = AwsJobHook(case.job_type, aws_conn_id=None, botocore_config={"retries": {"total_max_attempts": 5}})
+    with pytest.raises(AwsApiError) as caught:
+        hook.start({"aws_account_id": "123456789012", **case.ids, **case.target})
+    assert caught.value.error is ErrorKind.TRANSIENT
+    assert len(aws.journal(case.job_type.start.api_name)) == 1
+
+
+def test_a_missing_region_is_named(case: Case, aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A newcomer's first error must say what to do."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(AwsApiError, match="no AWS region: give region_name"):
+        _ = AwsJobHook(case.job_type, aws_conn_id=None).region
+
+
+def test_missing_credentials_are_named(case: Case, aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So must the second one."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(AwsApiError, match="put credentials or a role into the Airflow connection"):
+        AwsJobHook(case.job_type, aws_conn_id=None).caller_account()
+
+
+def test_an_endpoint_that_is_down_is_transient(case: Case, aws: Emulator) -> None:
+    """AWS out of reach for a while is a reason to wait, not to fail."""
+    hook = AwsJobHook(case.job_type, aws_conn_id=None, region_name="eu-west-1")
+    run: Any = case.job_type.run_of({"aws_account_id": "123456789012", **case.ids}, "eu-west-1")
+    aws.fault("drop", operation=case.job_type.describe.api_name)
+    with pytest.raises(AwsApiError) as caught:
+        hook.describe(run)
+    assert caught.value.is_transient
+
+
+def test_a_bad_botocore_config_is_named(case: Case, aws: Emulator, context: Context) -> None:
+    """A misspelt option must be found before anything is started."""
+    with pytest.raises(ValueError, match=r"^botocore_config must be .* not \{'read_time': 3\}"):
+        case.start(botocore_config={"read_time": 3}).execute(context)
+    assert aws.journal() == []
+
+
+async def test_both_sides_behave_alike(case: Case, aws: Emulator) -> None:
+    """The triggerer must see what the worker sees."""
+    aws.configure(case.job_type.name, duration=60)
+    result = case.start(wait_for_completion=False).execute(Context())
+    ids = {name: result[name] for name in case.job_type.identity}
+    run: Any = case.job_type.run_of(ids, "eu-west-1")
+    hook = AwsJobHook(case.job_type, aws_conn_id=None, region_name="eu-west-1")
+    async with AwsJobHook(case.job_type, aws_conn_id=None, region_name="eu-west-1") as other:
+        assert await other.adescribe(run) == hook.describe(run)
+        assert (await other.acancel(run)).status == case.cancelled
+        assert (await other.acancel(run)).status == case.cancelled  # once more is harmless
+        again = {**ids, str(case.job_type.token): "again"} if case.job_type.token else ids
+        started, _ = await other.astart({**case.target, **again}, "eu-west-1")
+    assert started.region == run.region
