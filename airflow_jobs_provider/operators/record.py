@@ -125,13 +125,13 @@ def fingerprint(request: Mapping[str, Any]) -> str:
 def derive_token(ti: Any, max_length: int) -> str:
     """Return an idempotency token: readable, the same if the same try asks again, another for another try.
 
-    It has letters, digits, hyphens and underscores only. The hash includes the task instance's own id, which
-    also changes when the task instance is cleared, or deleted and made again.
+    It has letters, digits and hyphens only, which every service takes. The hash includes the task instance's
+    own id, which also changes when the task instance is cleared, or deleted and made again.
     """
     parts = [ti.dag_id, ti.task_id, *([str(ti.map_index)] if ti.map_index >= 0 else []), ti.run_id]
     identity = json.dumps([*parts, ti.map_index, ti.try_number, str(ti.id)])
     tail = f"-try{ti.try_number}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    words = [re.sub(r"[^a-zA-Z0-9_]+", "-", part).strip("-") for part in parts]
+    words = [re.sub(r"[^a-zA-Z0-9]+", "-", part).strip("-") for part in parts]
     while sum(map(len, words)) + len(words) - 1 > max_length - len(tail):
         longest = max(range(len(words)), key=lambda index: len(words[index]))
         words[longest] = words[longest][:-1]
