@@ -62,7 +62,7 @@ class QuotaExceededError(AwsJobError):
 
 
 class TaskKilledError(AwsJobError):
-    """The task was told to end while it waited; its AWS job was cancelled."""
+    """The task was told to end; what became of its AWS job stands in its log."""
 
     kind = FailureKind.CANCELLED
 
@@ -70,13 +70,13 @@ class TaskKilledError(AwsJobError):
 class AwsApiError(AwsJobError):
     """An AWS API call failed.
 
-    :ivar error: what the error means.
+    :ivar meaning: what the error means for the job.
     :ivar code: the AWS error code, or the class of a connection error.
     """
 
-    def __init__(self, message: str, *, error: ErrorKind, code: str, run: JobRun | None = None) -> None:
+    def __init__(self, message: str, *, meaning: ErrorKind, code: str, run: JobRun | None = None) -> None:
         super().__init__(message, run=run)
-        self.error = error
+        self.meaning = meaning
         self.code = code
         if self.is_transient:
             self.kind = FailureKind.TRANSIENT
@@ -84,7 +84,7 @@ class AwsApiError(AwsJobError):
     @property
     def is_transient(self) -> bool:
         """Whether the same call may succeed later."""
-        return self.error in (ErrorKind.THROTTLED, ErrorKind.TRANSIENT)
+        return self.meaning in (ErrorKind.REJECTED, ErrorKind.TRANSIENT)
 
 
 _BY_FAILURE: dict[FailureKind, type[AwsJobError]] = {
@@ -106,6 +106,15 @@ def not_found(run: JobRun, cause: AwsApiError) -> JobNotFoundError:
     """Return the exception for a job that AWS does not know."""
     return JobNotFoundError(
         f"{name(run)} does not exist in {run.region}, or has been deleted ({cause}){_console(run)}", run=run
+    )
+
+
+def not_cancelled(run: JobRun, cause: AwsApiError, *, asked: bool) -> AwsJobError:
+    """Return the exception for a cancel that could not be done, or not be seen to have an effect."""
+    problem = "was asked to end, but cannot be read" if asked else "could not be cancelled"
+    command = job_type_of(run).cancel_command(run)
+    return AwsJobError(
+        f"{name(run)} {problem} and may still be running: {cause}. To cancel it by hand: {command}", run=run
     )
 
 

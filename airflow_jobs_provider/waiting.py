@@ -7,14 +7,14 @@ them one by one with the hook and ``time.sleep``, :func:`adrive` with its asynch
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
-from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name, not_found
-from airflow_jobs_provider.jobs import job_type_of
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, name, not_cancelled, not_found
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
 
@@ -53,7 +53,7 @@ class Read:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Step: ask AWS to cancel the job."""
+    """Step: ask AWS to cancel the job; answered with whether it took that."""
 
     run: JobRun
 
@@ -66,7 +66,7 @@ class Pause:
 
 
 Step = Union[Read, Cancel, Pause]  # noqa: UP007 - evaluated at import, also on Python 3.10
-Steps = Generator[Step, "JobSnapshot | None", T]
+Steps = Generator[Step, Any, T]
 
 
 class DeadlinePassedError(AwsJobError):
@@ -88,17 +88,16 @@ def wait_until_over(
     """
     watch = Watch(run, log, started_at)
     while True:
+        pause = min(poll_interval, max(1.0, _GROWTH * (time.time() - started_at)))
         try:
-            snapshot = yield Read(run)
+            snapshot: JobSnapshot = yield Read(run)
         except AwsApiError as error:
-            pause = watch.failed(error, poll_interval)
+            pause = max(pause, watch.failed(error))
         else:
-            assert snapshot is not None  # noqa: S101 - a Read is answered with a reading
             watch.saw(snapshot)
             if snapshot.state.is_over:
                 return snapshot
-            age = time.time() - started_at
-            pause = min(poll_interval, max(1.0, _GROWTH * age)) * random.uniform(0.9, 1.0)  # noqa: S311
+        pause *= random.uniform(0.9, 1.0)  # noqa: S311
         if deadline is not None:
             left = deadline - time.time()
             if left <= 0:
@@ -107,71 +106,68 @@ def wait_until_over(
         yield Pause(pause)
 
 
-def is_young(started_at: float) -> bool:
-    """Whether AWS may not know a job yet that was started then."""
-    return time.time() - started_at < _EVENTUALLY_CONSISTENT
-
-
 def read_until_certain(
-    run: JobRun, *, log: Log, patience: float, unknown_until: float = 0.0
+    run: JobRun, *, log: Log, started_at: float, patience: float = math.inf
 ) -> Steps[JobSnapshot]:
-    """Read a job once, and survive errors that may pass for ``patience`` seconds.
+    """Read a job once, and survive errors that may pass.
 
-    :param unknown_until: until then (seconds since the epoch) AWS may not know it yet.
-    :raises JobNotFoundError: where AWS does not know the job.
+    :param started_at: when the job was started (seconds since the epoch).
+    :param patience: for how many seconds; by default until the task's time-out.
+    :raises JobNotFoundError: where AWS does not know the job, a minute after its start.
     :raises AwsApiError: for every other error that did not pass.
     """
+    watch = Watch(run, log, started_at)
     give_up = time.time() + patience
-    pause = 0.5
     while True:
         try:
-            snapshot = yield Read(run)
+            snapshot: JobSnapshot = yield Read(run)
         except AwsApiError as error:
-            if error.error is ErrorKind.NOT_FOUND:
-                if time.time() >= unknown_until:
-                    raise not_found(run, error) from error
-            elif not error.is_transient or time.time() + pause > give_up:
+            pause = watch.failed(error)
+            if time.time() + pause > give_up:
                 raise
-            log.warning("could not read %s, trying again: %s", name(run), error)
         else:
-            assert snapshot is not None  # noqa: S101 - a Read is answered with a reading
             return snapshot
         yield Pause(pause)
-        pause = min(pause * 2, 10.0)
 
 
-def cancel_until_certain(
-    run: JobRun, *, log: Log, patience: float, in_flight: bool = False
-) -> Steps[JobSnapshot]:
+def cancel_until_certain(run: JobRun, *, log: Log, started_at: float, patience: float) -> Steps[JobSnapshot]:
     """Ask for a job's end until AWS has answered, and log what it achieved.
 
+    :param started_at: when the job was started (seconds since the epoch); AWS may not know a young one yet.
     :param patience: seconds in which errors that may pass are survived.
-    :param in_flight: the start may not have arrived yet: "not found" is asked again.
     :returns: the reading after the cancel.
+    :raises JobNotFoundError: where AWS does not know the job.
     :raises AwsJobError: where it could not be done; the message has the command to do it by hand.
     """
     give_up = time.time() + patience
     pause = 0.5
+    asked = False
     while True:
+        problem: AwsApiError | None = None
         try:
-            snapshot = yield Cancel(run)
-        except JobNotFoundError:
-            if not in_flight or time.time() + pause > give_up:
-                raise
+            asked = asked or (yield Cancel(run))
+            snapshot: JobSnapshot = yield Read(run)
         except AwsApiError as error:
-            if not error.is_transient or time.time() + pause > give_up:
-                command = job_type_of(run).cancel_command(run)
-                raise AwsJobError(
-                    f"{name(run)} could not be cancelled and may still be running: {error}. "
-                    f"To cancel it by hand: {command}",
-                    run=run,
-                ) from error
+            problem = error
+            unknown = error.meaning is ErrorKind.NOT_FOUND
+            if unknown and (not is_young(started_at) or time.time() + pause > give_up):
+                raise not_found(run, error) from error
+            if not unknown and (not error.is_transient or time.time() + pause > give_up):
+                raise not_cancelled(run, error, asked=asked) from error
         else:
-            assert snapshot is not None  # noqa: S101 - a Cancel is answered with a reading
-            log.info("%s", _achieved(run, snapshot))
-            return snapshot
+            # A job that the cancel did not find, and that can be read, runs: the cancel came too early.
+            if asked or snapshot.state.is_over or time.time() + pause > give_up:
+                log.info("%s", _achieved(run, snapshot, asked=asked))
+                return snapshot
+        if problem is not None:
+            log.warning("could not cancel %s yet, trying again: %s", name(run), problem)
         yield Pause(pause)
         pause = min(pause * 2, 10.0)
+
+
+def is_young(started_at: float) -> bool:
+    """Whether AWS may not know a job yet that was started then."""
+    return time.time() - started_at < _EVENTUALLY_CONSISTENT
 
 
 def drive(steps: Steps[T], hook: AwsJobHook, sleep: Callable[[float], object] = time.sleep) -> T:
@@ -179,16 +175,16 @@ def drive(steps: Steps[T], hook: AwsJobHook, sleep: Callable[[float], object] = 
     try:
         step = next(steps)
         while True:
-            if isinstance(step, Pause):
-                sleep(step.seconds)
-                step = next(steps)
-                continue
             try:
-                snapshot = hook.describe(step.run) if isinstance(step, Read) else hook.cancel(step.run)
-            except AwsJobError as error:
+                if isinstance(step, Pause):
+                    answer: Any = sleep(step.seconds)
+                else:
+                    call = hook.describe if isinstance(step, Read) else hook.request_cancel
+                    answer = call(step.run)
+            except AwsApiError as error:
                 step = steps.throw(error)
             else:
-                step = steps.send(snapshot)
+                step = steps.send(answer)
     except StopIteration as stop:
         result: T = stop.value
         return result
@@ -199,43 +195,49 @@ async def adrive(steps: Steps[T], hook: AwsJobHook) -> T:
     try:
         step = next(steps)
         while True:
-            if isinstance(step, Pause):
-                await asyncio.sleep(step.seconds)
-                step = next(steps)
-                continue
             try:
-                if isinstance(step, Read):
-                    snapshot = await hook.adescribe(step.run)
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    answer: Any = None
                 else:
-                    snapshot = await hook.acancel(step.run)
-            except AwsJobError as error:
+                    call = hook.adescribe if isinstance(step, Read) else hook.arequest_cancel
+                    answer = await call(step.run)
+            except AwsApiError as error:
                 step = steps.throw(error)
             else:
-                step = steps.send(snapshot)
+                step = steps.send(answer)
     except StopIteration as stop:
         result: T = stop.value
         return result
 
 
 class Watch:
-    """What was last said about a job, so that every line of the log says something new."""
+    """What was last said about a job, so that every line of the log says something new.
 
-    def __init__(self, run: JobRun, log: Log, started_at: float) -> None:
+    :param started_at: when the job was started, or the wait for it (seconds since the epoch).
+    :param status: the status that was said last.
+    :param said_at: when that was (seconds since the epoch).
+    """
+
+    def __init__(
+        self, run: JobRun, log: Log, started_at: float, status: str | None = None, said_at: float = 0.0
+    ) -> None:
         self.run = run
         self.log = log
         self.started_at = started_at
-        self.status: str | None = None
-        self.said_at: dict[str, float] = {}
-        self.errors = 0
+        self.status = status
+        self.said_at = said_at
+        self._errors = 0
+        self._error_said_at: dict[str, float] = {}
 
     def saw(self, snapshot: JobSnapshot) -> None:
         """Log a reading if it is news, or if it is time for a sign of life."""
-        self.errors = 0
+        self._errors = 0
         changed = snapshot.status != self.status
-        if not changed and not self._is_due(snapshot.status):
+        if not changed and time.time() - self.said_at < _SIGN_OF_LIFE:
             return
         self.status = snapshot.status
-        self.said_at[snapshot.status] = time.time()
+        self.said_at = time.time()
         progress = "".join(f", {label} {value}" for label, value in snapshot.progress.items())
         verb = "is" if changed else "is still"
         self.log.info("%s %s %s after %s%s", name(self.run), verb, snapshot.status, self._age(), progress)
@@ -244,21 +246,22 @@ class Watch:
                 "%s is a status that this version does not know; it counts as running", snapshot.status
             )
 
-    def failed(self, error: AwsApiError, poll_interval: float) -> float:
-        """Return how long to pause after an error, or raise it if waiting does not mend it."""
-        if error.error is ErrorKind.NOT_FOUND and not is_young(self.started_at):
-            raise not_found(self.run, error) from error
-        if error.error is not ErrorKind.NOT_FOUND and not error.is_transient:
-            raise error
-        self.errors += 1
-        if self._is_due(error.code):
-            self.said_at[error.code] = time.time()
-            self.log.warning("could not read %s, trying again: %s", name(self.run), error)
-        backoff = min(2.0 ** min(self.errors - 1, 10), _SLOWEST_AFTER_ERRORS)
-        return max(min(1.0, poll_interval), backoff) * random.uniform(0.75, 1.0)  # noqa: S311
+    def failed(self, error: AwsApiError) -> float:
+        """Return how many seconds to pause after an error, or raise it if waiting does not mend it.
 
-    def _is_due(self, topic: str) -> bool:
-        return time.time() - self.said_at.get(topic, 0.0) >= _SIGN_OF_LIFE
+        :raises JobNotFoundError: where AWS does not know the job, a minute after its start.
+        :raises AwsApiError: for every other error that does not pass.
+        """
+        if error.meaning is ErrorKind.NOT_FOUND:
+            if not is_young(self.started_at):
+                raise not_found(self.run, error) from error
+        elif not error.is_transient:
+            raise error
+        self._errors += 1
+        if time.time() - self._error_said_at.get(error.code, 0.0) >= _SIGN_OF_LIFE:
+            self._error_said_at[error.code] = time.time()
+            self.log.warning("could not read %s, trying again: %s", name(self.run), error)
+        return min(2.0 ** min(self._errors - 1, 10), _SLOWEST_AFTER_ERRORS)
 
     def _age(self) -> str:
         seconds = max(0, round(time.time() - self.started_at))
@@ -267,9 +270,10 @@ class Watch:
         return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"
 
 
-def _achieved(run: JobRun, snapshot: JobSnapshot) -> str:
+def _achieved(run: JobRun, snapshot: JobSnapshot, *, asked: bool) -> str:
     if not snapshot.state.is_over:
-        return f"asked AWS to cancel {name(run)}; it is still {snapshot.status}"
+        verb = "was asked to end" if asked else "did not take the cancel"
+        return f"{name(run)} {verb}; it is still {snapshot.status}"
     if snapshot.state is JobState.CANCELLED:
         return f"{name(run)} is cancelled ({snapshot.status})"
     return f"nothing to cancel: {name(run)} had ended {snapshot.status}"

@@ -13,6 +13,7 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    ConnectionError,  # noqa: A004 - botocore's, which is no OSError
     CredentialRetrievalError,
     HTTPClientError,
     MetadataRetrievalError,
@@ -37,8 +38,12 @@ if TYPE_CHECKING:
 # long. botocore's own retries would send a start without idempotency twice, and in "standard" mode take
 # QuickSight's daily quota (LimitExceededException) for a throttle.
 _ONE_ATTEMPT: Any = {"mode": "standard", "total_max_attempts": 1}
+# The one call that no engine repeats.
+_STS_ATTEMPTS: Any = {"mode": "standard", "total_max_attempts": 4}
 
-_TRANSIENT = (HTTPClientError, CredentialRetrievalError, MetadataRetrievalError)
+# Without a connection, or without credentials, nothing was sent.
+_NOT_SENT = (ConnectionError, CredentialRetrievalError, MetadataRetrievalError)
+_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 
 
 class AwsJobHook(AwsBaseHook):
@@ -74,6 +79,7 @@ class AwsJobHook(AwsBaseHook):
         self.job_type = job_type
         self._exit_stack = AsyncExitStack()
         self._async_client: Any = None
+        self._may_ask_airflow = True
 
     def get_client_type(
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
@@ -83,16 +89,10 @@ class AwsJobHook(AwsBaseHook):
         The amazon provider's own method asks the providers manager for its version and walks the stack for
         its user agent: a second of CPU in a new process.
         """
-        session: Any = self.get_session(region_name=region_name or self.region_name, deferrable=deferrable)
-        create = session.create_client if deferrable else session.client
-        return create(
-            service_name=self.job_type.service,
-            endpoint_url=self.conn_config.get_service_endpoint_url(service_name=self.job_type.service),
-            config=(config or self.config).merge(
-                Config(retries=_ONE_ATTEMPT, user_agent_extra=f"airflow-jobs-provider/{__version__}")
-            ),
-            verify=self.verify,
-        )
+        if deferrable:
+            session: Any = self.get_session(region_name=region_name or self.region_name, deferrable=True)
+            return self._client_of(session.create_client, self.job_type.service, config, _ONE_ATTEMPT)
+        return self._client_of(self._session.client, self.job_type.service, config, _ONE_ATTEMPT)
 
     @cached_property
     def region(self) -> str:
@@ -104,28 +104,32 @@ class AwsJobHook(AwsBaseHook):
             raise AwsApiError(
                 f"no AWS region: give region_name, or set region_name in the extra of connection "
                 f"{self.aws_conn_id!r}",
-                error=ErrorKind.FATAL,
+                meaning=ErrorKind.FATAL,
                 code="NoRegionError",
             ) from None
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, "client") from error
 
     def impatient_twin(self, seconds: float) -> AwsJobHook:
         """Return a hook with a client of its own that gives up on a silent endpoint after ``seconds``.
 
-        It shares the connection that was read before: it never asks Airflow for anything.
+        The client is made now, from the same session: later it asks neither Airflow nor the disk.
         """
-        self.conn_config  # noqa: B018 - read now, where Airflow can still be asked
         twin = copy.copy(self)
         twin.__dict__.pop("conn", None)
         twin.conn_config = copy.copy(self.conn_config)
         twin.conn_config.botocore_config = self.config.merge(
             Config(connect_timeout=seconds, read_timeout=seconds)
         )
+        twin._may_ask_airflow = False  # noqa: SLF001
+        twin.get_conn()
         return twin
 
     def caller_account(self) -> str:
         """Return the AWS account of the credentials, from STS."""
         try:
-            return str(self.account_id)
+            sts = self._client_of(self._session.client, "sts", None, _STS_ATTEMPTS)
+            return str(sts.get_caller_identity()["Account"])
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, "GetCallerIdentity") from error
 
@@ -148,9 +152,12 @@ class AwsJobHook(AwsBaseHook):
         """
         return self._drive(protocol.cancel(run))
 
-    async def astart(self, values: Mapping[str, Any], region: str) -> tuple[JobRun, JobSnapshot]:
-        """Like :meth:`start`; ``region`` as there is no asynchronous way to ask for it."""
-        return await self._adrive(protocol.start(self.job_type, values, region))
+    def request_cancel(self, run: JobRun) -> bool:
+        """Ask for the end of a job, and do not look what becomes of it.
+
+        :returns: whether AWS took it; False for a job that has ended, or that AWS does not know.
+        """
+        return self._drive(protocol.request_cancel(run))
 
     async def adescribe(self, run: JobRun) -> JobSnapshot:
         """Like :meth:`describe`."""
@@ -160,6 +167,10 @@ class AwsJobHook(AwsBaseHook):
         """Like :meth:`cancel`."""
         return await self._adrive(protocol.cancel(run))
 
+    async def arequest_cancel(self, run: JobRun) -> bool:
+        """Like :meth:`request_cancel`."""
+        return await self._adrive(protocol.request_cancel(run))
+
     async def __aenter__(self) -> Self:
         """Make room for the asynchronous client; the first call opens it."""
         return self
@@ -167,6 +178,20 @@ class AwsJobHook(AwsBaseHook):
     async def __aexit__(self, *_: object) -> None:
         """Close the asynchronous client."""
         await self._exit_stack.aclose()
+
+    @cached_property
+    def _session(self) -> Any:
+        return self.get_session(region_name=self.region_name)
+
+    def _client_of(self, create: Any, service: str, config: Config | None, retries: Any) -> Any:
+        return create(
+            service_name=service,
+            endpoint_url=self.conn_config.get_service_endpoint_url(service_name=service),
+            config=(config or self.config).merge(
+                Config(retries=retries, user_agent_extra=f"airflow-jobs-provider/{__version__}")
+            ),
+            verify=self.verify,
+        )
 
     async def _opened(self) -> Any:
         if self._async_client is None:
@@ -181,7 +206,10 @@ class AwsJobHook(AwsBaseHook):
                 try:
                     answer = getattr(self.get_conn(), call.operation.method)(**call.arguments)
                 except (ClientError, BotoCoreError) as error:
-                    call = dialogue.throw(self._explained(error, call.operation))
+                    explained = self._explained(error, call.operation)
+                    if explained.code in _EXPIRED:
+                        self._forget_credentials()
+                    call = dialogue.throw(explained)
                 else:
                     call = dialogue.send(answer)
         except StopIteration as stop:
@@ -196,12 +224,24 @@ class AwsJobHook(AwsBaseHook):
                     client = await self._opened()
                     answer = await getattr(client, call.operation.method)(**call.arguments)
                 except (ClientError, BotoCoreError) as error:
-                    call = dialogue.throw(self._explained(error, call.operation))
+                    explained = self._explained(error, call.operation)
+                    if explained.code in _EXPIRED:
+                        await self._exit_stack.aclose()
+                        self._async_client = None
+                        self._forget_credentials()
+                    call = dialogue.throw(explained)
                 else:
                     call = dialogue.send(answer)
         except StopIteration as stop:
             result: T = stop.value
             return result
+
+    def _forget_credentials(self) -> None:
+        """Have the next call read the connection again: somebody may have put fresh credentials into it."""
+        if not self._may_ask_airflow:
+            return
+        for cached in ("conn", "conn_config", "_session"):
+            self.__dict__.pop(cached, None)
 
     def _explained(self, error: ClientError | BotoCoreError, operation: Operation | str) -> AwsApiError:
         api_name = operation if isinstance(operation, str) else operation.api_name
@@ -214,15 +254,18 @@ class AwsJobHook(AwsBaseHook):
             message = f"{where} answered {code}: {answer.get('Error', {}).get('Message') or 'no message'}"
         else:
             code = type(error).__name__
-            transient = isinstance(error, _TRANSIENT) and not isinstance(error, SSLError)
-            kind = ErrorKind.TRANSIENT if transient else ErrorKind.FATAL
+            kind = ErrorKind.FATAL
+            if isinstance(error, _NOT_SENT) and not isinstance(error, (SSLError, NoCredentialsError)):
+                kind = ErrorKind.REJECTED
+            elif isinstance(error, HTTPClientError) and not isinstance(error, SSLError):
+                kind = ErrorKind.TRANSIENT
             hint = ""
             if isinstance(error, NoCredentialsError):
                 hint = f" - put credentials or a role into the Airflow connection {self.aws_conn_id!r}"
             message = f"{where} could not be called: {code}: {error}{hint}"
         if kind is ErrorKind.QUOTA:
             message = f"{message} ({self.job_type.quota_rule})"
-        explained = AwsApiError(message, error=kind, code=code)
+        explained = AwsApiError(message, meaning=kind, code=code)
         explained.__cause__ = error
         return explained
 
@@ -230,7 +273,9 @@ class AwsJobHook(AwsBaseHook):
 def _config(arguments: Mapping[str, Any] | None) -> Config | None:
     try:
         return Config(**arguments) if arguments else None
-    except Exception as error:  # whatever botocore says of it
+    except Exception as error:
+        # The values may be secret, a proxy's password for one.
         raise ValueError(
-            f"botocore_config must be arguments of botocore.config.Config, not {arguments!r}: {error}"
+            f"botocore_config must be arguments of botocore.config.Config, not {sorted(arguments or ())}:"
+            f" {error}"
         ) from error

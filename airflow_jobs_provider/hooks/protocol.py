@@ -50,21 +50,31 @@ def describe(run: JobRun) -> Dialogue[JobSnapshot]:
     return job_type.read(job_type.describe, answer)
 
 
-def cancel(run: JobRun) -> Dialogue[JobSnapshot]:
-    """Ask for the end of a job and read it: cancelled, still stopping, or the end it had before.
+def request_cancel(run: JobRun) -> Dialogue[bool]:
+    """Ask for the end of a job.
 
-    :raises JobNotFoundError: where AWS does not know the job.
+    :returns: whether AWS took it; False for a job that has ended, or that AWS does not know. Some APIs answer
+        "not found" for both: read the job to tell one from the other.
     """
     job_type = job_type_of(run)
     try:
         yield Call(job_type.cancel, job_type.request(job_type.cancel, run.ids))
     except AwsApiError as error:
-        # Some APIs answer "not found" for a job that has ended: the reading below tells one from the other.
-        if error.error not in (ErrorKind.OVER, ErrorKind.NOT_FOUND):
-            raise
+        if error.meaning in (ErrorKind.OVER, ErrorKind.NOT_FOUND):
+            return False
+        raise
+    return True
+
+
+def cancel(run: JobRun) -> Dialogue[JobSnapshot]:
+    """Ask for the end of a job and read it: cancelled, still stopping, or the end it had before.
+
+    :raises JobNotFoundError: where AWS does not know the job.
+    """
+    yield from request_cancel(run)
     try:
         return (yield from describe(run))
     except AwsApiError as error:
-        if error.error is ErrorKind.NOT_FOUND:
+        if error.meaning is ErrorKind.NOT_FOUND:
             raise not_found(run, error) from error
         raise

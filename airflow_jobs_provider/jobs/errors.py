@@ -9,7 +9,7 @@ from enum import Enum
 class ErrorKind(str, Enum):
     """What an error answer of an API means for a job."""
 
-    THROTTLED = "throttled"  # refused before anything was done: always safe to ask again
+    REJECTED = "rejected"  # throttled, say: nothing was done, so it is always safe to ask again
     TRANSIENT = "transient"  # may or may not have been done: ask again where that is safe
     NOT_FOUND = "not found"
     EXISTS = "exists"  # a start with an id that was used before
@@ -32,12 +32,12 @@ COMMON_ERRORS: Mapping[str, ErrorKind] = {
             "RequestThrottledException",
             "SlowDown",
         ),
-        ErrorKind.THROTTLED,
+        ErrorKind.REJECTED,
     ),
     # Credentials that ran out: the next request is signed with refreshed ones.
     **dict.fromkeys(
         ("ExpiredToken", "ExpiredTokenException", "RequestExpired"),
-        ErrorKind.THROTTLED,
+        ErrorKind.REJECTED,
     ),
     **dict.fromkeys(
         (

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import jmespath
 
@@ -203,7 +205,7 @@ class JobType:
         if known is not None:
             return known
         if http_status == HTTPStatus.TOO_MANY_REQUESTS:
-            return ErrorKind.THROTTLED
+            return ErrorKind.REJECTED
         if http_status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return ErrorKind.TRANSIENT
         return ErrorKind.FATAL
@@ -223,12 +225,13 @@ class JobType:
             return None
         if "{domain}" not in self.console and domain != _AWS_DOMAIN:
             return None
-        return self.console.format(region=run.region, domain=domain, **run.ids)
+        ids = {name: quote(value, safe="") for name, value in run.ids.items()}
+        return self.console.format(region=run.region, domain=domain, **ids)
 
     def cancel_command(self, run: JobRun) -> str:
         """Return the AWS command line that cancels a job by hand."""
         options = " ".join(
-            f"--{_kebab(self.parameters[name].api)} {run.ids[name]}"
+            f"--{_kebab(self.parameters[name].api)} {shlex.quote(run.ids[name])}"
             for name in self.cancel.parameters
             if name in run.ids
         )

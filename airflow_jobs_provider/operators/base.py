@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_jobs_provider.exceptions import AwsJobError, JobNotFoundError, TaskKilledError, name
+from airflow_jobs_provider.exceptions import AwsJobError, JobNotFoundError, name
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.links.aws_job import AwsJobLink
-from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator, check_flags, check_seconds
-from airflow_jobs_provider.operators.killing import Killer
+from airflow_jobs_provider.operators.checks import check_flags, check_seconds
+from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
+from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.record import JobRecordStore
 from airflow_jobs_provider.operators.starting import JobStart
 from airflow_jobs_provider.triggers.ownership import claim
@@ -49,11 +49,8 @@ class StartJobOperator(AwsJobOperator):
         check_flags(self, ("wait_for_completion", "cancel_on_kill", "durable"))
         check_seconds("poll_interval", poll_interval)
 
-    # What this process knows of the job that it answers for; not part of the task's definition.
-    _run: JobRun | None = None
-    _in_flight = False
-    _killer: Killer | None = None
-    killed = False
+    # Made by execute: no part of the task's definition.
+    _held: HeldJob | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the job, or take over the one of the try before; wait for it.
@@ -61,30 +58,32 @@ class StartJobOperator(AwsJobOperator):
         :returns: see :meth:`result`.
         :raises AwsJobError: where the job could not be started, or did not succeed.
         """
-        records = JobRecordStore(context)
+        records = JobRecordStore(context, self)
+        self._held = held = HeldJob(self.log)
         try:
-            job = JobStart(self, context, records).obtain()
+            job = JobStart(self, context, records, held).obtain()
             AwsJobLink().persist(context["ti"], job.run)
             snapshot = job.snapshot
             if not self.wait_for_completion:
-                self.holds(None)
+                held.release()
                 return self.result(job.run, snapshot)
             if not snapshot.state.is_over:
-                if self.killed:
-                    raise TaskKilledError("the task was killed", run=job.run)
+                held.raise_if_killed()
                 if self.deferrable:
                     claim(context["ti"], job.run)
                     self._defer(context, job.run, job.started_at)
                 wait = wait_until_over(
                     job.run, log=self.log, poll_interval=self.poll_interval, started_at=job.started_at
                 )
-                snapshot = drive(wait, self.hook, self.sleep)
+                snapshot = drive(wait, self.hook_for(job.run), held.sleep)
         except TaskDeferred:
             raise
         except BaseException:
-            self._abandon(records)
+            if held.run is not None:
+                self._abandon(records, held.run, held.started_at)
+                held.release()
             raise
-        self.holds(None)
+        held.release()
         records.forget()
         return self.succeeded(job.run, snapshot)
 
@@ -97,11 +96,10 @@ class StartJobOperator(AwsJobOperator):
         :raises AirflowTaskTimeout: at ``execution_timeout``; the job is cancelled.
         :raises AwsJobError: where the job did not succeed, or could not be read.
         """
-        records = JobRecordStore(context)
+        records = JobRecordStore(context, self)
         job_run = JobRun.from_json(run)
-        self.holds(job_run)
         try:
-            snapshot = self.read_event(event, job_run)
+            snapshot = self.read_event(event, job_run, started_at)
             if snapshot is None:
                 raise self.timed_out(job_run)
             if not snapshot.state.is_over:
@@ -109,7 +107,7 @@ class StartJobOperator(AwsJobOperator):
         except TaskDeferred:
             raise
         except BaseException:
-            self._abandon(records)
+            self._abandon(records, job_run, started_at)
             raise
         return self._finish_deferred(records, job_run, snapshot)
 
@@ -121,54 +119,27 @@ class StartJobOperator(AwsJobOperator):
         """
         if next_method != TRIGGER_FAIL_REPR:
             return super().resume_execution(next_method, next_kwargs, context)
-        records = JobRecordStore(context)
+        records = JobRecordStore(context, self)
         record = records.load()
         run = record.run if record is not None and record.is_of(context["ti"]) else None
-        if run is None:
+        if record is None or run is None:
             return super().resume_execution(next_method, next_kwargs, context)
-        self.holds(run)
         try:
-            snapshot = self.look(run)
+            snapshot = self.look(run, record.started_at, PATIENCE)
             if not snapshot.state.is_over:
                 super().resume_execution(next_method, next_kwargs, context)
         except BaseException:
-            self._abandon(records)
+            self._abandon(records, run, record.started_at)
             raise
         self.log.warning("the wait broke off, but %s has ended", name(run))
         return self._finish_deferred(records, run, snapshot)
 
     def on_kill(self) -> None:
         """Cancel the job. Airflow calls this from a signal handler, 5 seconds before it kills the process."""
-        self.killed = True
-        if self._run is None:
-            return
-        if not self.cancel_on_kill:
-            self.log.info("%s goes on: cancel_on_kill is off", name(self._run))
-            return
-        if self._killer is None:
-            self._killer = Killer(self.hook, self._run, in_flight=self._in_flight)
-        self._killer.finish(self.log)
+        if self._held is not None:
+            self._held.kill()
 
-    def holds(self, run: JobRun | None, *, in_flight: bool = False) -> None:
-        """Note the job that this process answers for.
-
-        :param in_flight: its start is being asked for; AWS may not know it yet.
-        """
-        self._run = run
-        self._in_flight = in_flight
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep, but not longer than until the task is killed.
-
-        :raises TaskKilledError: when it is; the kill itself has seen to the job.
-        """
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0 and not self.killed:
-            time.sleep(min(left, 0.5))
-        if self.killed:
-            raise TaskKilledError("the task was killed", run=self._run)
-
-    def _may_be_left_out(self) -> Iterable[str]:
+    def _may_be_left_out(self) -> frozenset[str]:
         return self.job_type.optional
 
     def _defer(self, context: Context, run: JobRun, started_at: float) -> NoReturn:
@@ -181,7 +152,6 @@ class StartJobOperator(AwsJobOperator):
         )
 
     def _finish_deferred(self, records: JobRecordStore, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
-        self.holds(None)
         try:
             result = self.succeeded(run, snapshot)
         except AwsJobError:
@@ -191,24 +161,20 @@ class StartJobOperator(AwsJobOperator):
         # (apache/airflow#72716, #71580), and the next try must find the job that has succeeded.
         return result
 
-    def _abandon(self, records: JobRecordStore) -> None:
+    def _abandon(self, records: JobRecordStore, run: JobRun, started_at: float) -> None:
         """See to the end of a job that this try will not wait for any more."""
-        run, in_flight = self._run, self._in_flight
-        if run is None:
-            return
         if not self.cancel_on_kill:
             self.log.warning("%s may go on: cancel_on_kill is off", name(run))
             return
         records.give_up()
-        steps = cancel_until_certain(run, log=self.log, patience=PATIENCE, in_flight=in_flight)
+        steps = cancel_until_certain(run, log=self.log, started_at=started_at, patience=PATIENCE)
         try:
-            snapshot = drive(steps, self.hook)
+            snapshot = drive(steps, self.hook_for(run))
         except JobNotFoundError:
             self.log.info("nothing to cancel: AWS does not know %s", name(run))
             records.forget()
-        except AwsJobError as error:
+        except Exception as error:  # noqa: BLE001 - what made the task give up is what it must fail with
             self.log.error("%s", error)  # noqa: TRY400 - the message says it all
         else:
             if snapshot.state.is_over:
                 records.forget()
-        self.holds(None)

@@ -9,11 +9,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_jobs_provider.exceptions import JobNotFoundError
 from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.links.aws_job import AwsJobLink
-from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator, check_flags, check_seconds
+from airflow_jobs_provider.operators.checks import check_flags, check_seconds
+from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
 from airflow_jobs_provider.waiting import cancel_until_certain, drive, wait_until_over
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
+
+
+# Who cancels by hand names a job that AWS must know by now.
+_LONG_AGO = 0.0
 
 
 class CancelJobOperator(AwsJobOperator):
@@ -48,37 +53,45 @@ class CancelJobOperator(AwsJobOperator):
         """
         run = self.identify()
         AwsJobLink().persist(context["ti"], run)
+        cancel = cancel_until_certain(run, log=self.log, started_at=_LONG_AGO, patience=PATIENCE)
         try:
-            snapshot = drive(cancel_until_certain(run, log=self.log, patience=PATIENCE), self.hook)
+            snapshot = drive(cancel, self.hook)
+            if self.wait_for_completion and not snapshot.state.is_over:
+                now = time.time()
+                if self.deferrable:
+                    self._defer(context, run, now)
+                wait = wait_until_over(run, log=self.log, poll_interval=self.poll_interval, started_at=now)
+                snapshot = drive(wait, self.hook)
         except JobNotFoundError as error:
-            if not self.missing_ok:
-                raise
-            self.log.info("nothing to cancel: %s", error)
+            self._accept(error)
             return None
-        if self.wait_for_completion and not snapshot.state.is_over:
-            started_at = time.time()
-            if self.deferrable:
-                self._defer(context, run, started_at)
-            wait = wait_until_over(run, log=self.log, poll_interval=self.poll_interval, started_at=started_at)
-            snapshot = drive(wait, self.hook)
         return self.result(run, snapshot)
 
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None, run: Mapping[str, Any], started_at: float
-    ) -> dict[str, Any]:
+    ) -> dict[str, Any] | None:
         """Go on after the trigger's event.
 
-        :returns: the job's identity, ``status`` and ``details``.
+        :returns: see :meth:`execute`.
         :raises AirflowTaskTimeout: at ``execution_timeout``.
         :raises AwsJobError: where the job could not be read.
         """
         job_run = JobRun.from_json(run)
-        snapshot = self.read_event(event, job_run)
+        try:
+            snapshot = self.read_event(event, job_run, started_at)
+        except JobNotFoundError as error:
+            self._accept(error)
+            return None
         if snapshot is None:
             raise self.timed_out(job_run)
         if not snapshot.state.is_over:
             self._defer(context, job_run, started_at)
         return self.result(job_run, snapshot)
+
+    def _accept(self, error: JobNotFoundError) -> None:
+        if not self.missing_ok:
+            raise error
+        self.log.info("nothing to cancel: %s", error)
 
     def _defer(self, context: Context, run: JobRun, started_at: float) -> NoReturn:
         self.defer_until_over(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
@@ -13,14 +14,16 @@ from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_jobs_provider.exceptions import (
-    AwsJobError,
+    AwsApiError,
     JobNotFoundError,
     name,
     not_succeeded,
     too_many_lost,
 )
+from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
 from airflow_jobs_provider.links.aws_job import AwsJobLink
+from airflow_jobs_provider.operators.checks import check_aws, check_flags, is_literal
 from airflow_jobs_provider.waiting import drive, read_until_certain
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ class AwsJobOperator(BaseOperator):
         self.verify = verify
         self.botocore_config = botocore_config
         check_flags(self, ("deferrable",))
-        _check_aws(self, only_literal=True)
+        check_aws(self, only_literal=True)
 
     def check_parameters(self, operation: Operation) -> None:
         """Refuse, at DAG parse, literal values that the service would refuse. Ends every ``__init__``."""
@@ -87,7 +90,7 @@ class AwsJobOperator(BaseOperator):
 
         :raises ValueError: for a value that the service would refuse.
         """
-        _check_aws(self, only_literal=False)
+        check_aws(self, only_literal=False)
         values = self._checked(operation, only_literal=False)
         for key in operation.parameters:
             if values[key] is None and self.job_type.parameters[key].caller_account:
@@ -96,13 +99,21 @@ class AwsJobOperator(BaseOperator):
 
     @cached_property
     def hook(self) -> AwsJobHook:
-        """The hook; imported here, so that parsing a DAG file does not import boto3."""
+        """The hook for the region of this task."""
+        return self._make_hook(self.region_name)
+
+    def hook_for(self, run: JobRun) -> AwsJobHook:
+        """Return the hook for a job's region, which may be another one: DAGs and connections change."""
+        return self.hook if run.region == self.hook.region else self._make_hook(run.region)
+
+    def _make_hook(self, region_name: str | None) -> AwsJobHook:
+        # imported here, so that parsing a DAG file does not import boto3
         from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 
         return AwsJobHook(
             self.job_type,
             aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
+            region_name=region_name,
             verify=self.verify,
             botocore_config=self.botocore_config,
         )
@@ -113,14 +124,22 @@ class AwsJobOperator(BaseOperator):
         assert run is not None  # noqa: S101 - the identity's parameters are required
         return run
 
-    def look(self, run: JobRun, *, unknown_until: float = 0.0) -> JobSnapshot:
-        """Read a job, and survive what may pass for a while.
+    def look(
+        self,
+        run: JobRun,
+        started_at: float,
+        patience: float = math.inf,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> JobSnapshot:
+        """Read a job, and survive what may pass.
 
-        :param unknown_until: until then (seconds since the epoch) AWS may not know it yet.
+        :param started_at: when it was started (seconds since the epoch): AWS may not know a young job yet.
+        :param patience: for how many seconds; by default until the task's time-out.
         :raises JobNotFoundError: where AWS does not know the job.
+        :raises AwsApiError: for an error that does not pass.
         """
-        steps = read_until_certain(run, log=self.log, patience=PATIENCE, unknown_until=unknown_until)
-        return drive(steps, self.hook)
+        steps = read_until_certain(run, log=self.log, started_at=started_at, patience=patience)
+        return drive(steps, self.hook_for(run), sleep)
 
     def deadline(self, context: Context) -> float | None:
         """Return when ``execution_timeout`` is over, counted from the start of the try.
@@ -168,7 +187,9 @@ class AwsJobOperator(BaseOperator):
             timeout=timeout,
         )
 
-    def read_event(self, event: Mapping[str, Any] | None, run: JobRun) -> JobSnapshot | None:
+    def read_event(
+        self, event: Mapping[str, Any] | None, run: JobRun, started_at: float
+    ) -> JobSnapshot | None:
         """Return the reading that a trigger's event carries; ``None`` where the deadline has passed.
 
         :raises AwsJobError: where the trigger could not read the job.
@@ -176,10 +197,12 @@ class AwsJobOperator(BaseOperator):
         if event is None or event.get("run") != run.to_json():
             # On SQLite, Airflow gives a new trigger the id of an old one: another task's event can come here.
             self.log.warning("the event is not about %s; looking at the job itself", name(run))
-            return self.look(run)
+            return self.look(run, started_at)
         if "error" in event:
-            error = JobNotFoundError if event["code"] == "not found" else AwsJobError
-            raise error(event["error"], run=run)
+            meaning = ErrorKind(event["meaning"])
+            if meaning is ErrorKind.NOT_FOUND:
+                raise JobNotFoundError(event["error"], run=run)
+            raise AwsApiError(event["error"], meaning=meaning, code=event["code"], run=run)
         return JobSnapshot.from_json(event["snapshot"]) if "snapshot" in event else None
 
     def result(self, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
@@ -221,45 +244,5 @@ class AwsJobOperator(BaseOperator):
             self.job_type.parameters[key].check(key, value)
         return values
 
-    def _may_be_left_out(self) -> Iterable[str]:
-        return (key for key, parameter in self.job_type.parameters.items() if parameter.caller_account)
-
-
-def is_literal(value: object) -> bool:
-    """Whether a parameter's value is known at DAG parse: neither a template nor an XComArg."""
-    if isinstance(value, str):
-        return not any(mark in value for mark in ("{{", "{%", "{#"))
-    return value is None or isinstance(value, (bool, int, float, list, tuple, dict))
-
-
-def check_flags(operator: BaseOperator, names: Iterable[str]) -> None:
-    """Refuse what is neither True nor False: the string "False" would count as true."""
-    for key in names:
-        if not isinstance(value := getattr(operator, key), bool):
-            raise ValueError(f"{key} must be True or False, not {value!r}")
-
-
-def check_seconds(key: str, value: object) -> None:
-    """Refuse what is not a positive number of seconds."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ValueError(f"{key} must be a number of seconds above 0, not {value!r}")
-
-
-def check_count(key: str, value: object) -> None:
-    """Refuse what is neither ``None`` nor a whole number of at least 0."""
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise ValueError(f"{key} must be a whole number of at least 0 or None, not {value!r}")
-
-
-def _check_aws(operator: AwsJobOperator, *, only_literal: bool) -> None:
-    for key in ("aws_conn_id", "region_name"):
-        value = getattr(operator, key)
-        if only_literal and not is_literal(value):
-            continue
-        if value is not None and (not isinstance(value, str) or not value.strip() or value != value.strip()):
-            raise ValueError(f"{key} must be a non-empty string or None, not {value!r}")
-    if operator.botocore_config is not None and not isinstance(operator.botocore_config, dict):
-        raise ValueError(
-            f"botocore_config must be a dict of botocore.config.Config's arguments, "
-            f"not {operator.botocore_config!r}"
-        )
+    def _may_be_left_out(self) -> frozenset[str]:
+        return frozenset(key for key, value in self.job_type.parameters.items() if value.caller_account)

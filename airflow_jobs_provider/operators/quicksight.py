@@ -8,7 +8,7 @@ from typing import Any
 from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
 from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.cancel import CancelJobOperator
-from airflow_jobs_provider.operators.common import check_count
+from airflow_jobs_provider.operators.checks import check_count
 
 _IDENTITY = ("data_set_id", "ingestion_id", "aws_account_id")
 

@@ -8,12 +8,13 @@ import logging
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.jobs.run import JobRun
 
 if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
     from airflow.sdk.definitions.context import Context
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,8 @@ class JobRecord:
     :param request: fingerprint of what was asked for, without what differs from try to try.
     :param ti_id: the task instance's id; Airflow makes a new one for every try.
     :param try_number: of that try.
-    :param max_tries: of the task instance at that time; a clear raises it.
+    :param max_tries: of the task instance at that time; a clear raises it ...
+    :param retries: ... by the task's retries at the time of the clear.
     :param started_at: when the start was asked for (seconds since the epoch).
     :param confirmed: AWS has answered the start.
     :param unwanted: the job was to be cancelled: no later try takes it over.
@@ -42,36 +44,41 @@ class JobRecord:
     ti_id: str
     try_number: int
     max_tries: int
+    retries: int
     started_at: float
     confirmed: bool = False
     unwanted: bool = False
 
     def is_of(self, ti: Any) -> bool:
         """Whether this very try wrote it."""
-        return self.ti_id == str(ti.id)
-
-    def was_cleared(self, ti: Any) -> bool:
-        """Whether a clear, not a retry, lies between the try that wrote this and this one.
-
-        Airflow says neither. A clear adds to ``max_tries``; a task instance that was deleted and made again
-        starts to count its tries anew.
-        """
-        return not self.is_of(ti) and (self.max_tries != ti.max_tries or ti.try_number <= self.try_number)
+        return (self.ti_id, self.try_number) == (str(ti.id), ti.try_number)
 
 
 class JobRecordStore:
     """The task instance's record in Airflow's task state store (kept from try to try, also after a clear)."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, operator: BaseOperator) -> None:
         self._store: Any = context["task_state_store"]
         self._ti: Any = context["ti"]
+        self._retries = operator.retries or 0
 
     def load(self) -> JobRecord | None:
         """Return what the last try left."""
         data = self._store.get(_KEY)
         if data is None:
             return None
-        return JobRecord(**{**data, "run": data["run"] and JobRun.from_json(data["run"])})
+        known = {field.name: data[field.name] for field in fields(JobRecord) if field.name in data}
+        return JobRecord(**{**known, "run": data["run"] and JobRun.from_json(data["run"])})
+
+    def was_cleared_since(self, record: JobRecord) -> bool:
+        """Whether a clear, not a retry, lies between the try that wrote a record and this one.
+
+        Airflow says neither. A clear sets ``max_tries`` to the tries so far and the task's retries; a task
+        instance that was deleted and made again starts to count its tries anew.
+        """
+        ti = self._ti
+        raised = (record.max_tries, record.retries) != (ti.max_tries, self._retries)
+        return not record.is_of(ti) and (raised or ti.try_number <= record.try_number)
 
     def begin(self, run: JobRun | None, token: str | None, request: str) -> JobRecord:
         """Record that this try is about to start a job. It raises where Airflow cannot keep it."""
@@ -83,6 +90,7 @@ class JobRecordStore:
                 ti_id=str(self._ti.id),
                 try_number=self._ti.try_number,
                 max_tries=self._ti.max_tries,
+                retries=self._retries,
                 started_at=time.time(),
             )
         )
@@ -94,7 +102,15 @@ class JobRecordStore:
     def take_over(self, record: JobRecord) -> JobRecord:
         """Record that this try goes on with an earlier try's job."""
         ti = self._ti
-        return self._save(replace(record, ti_id=str(ti.id), try_number=ti.try_number, max_tries=ti.max_tries))
+        return self._save(
+            replace(
+                record,
+                ti_id=str(ti.id),
+                try_number=ti.try_number,
+                max_tries=ti.max_tries,
+                retries=self._retries,
+            )
+        )
 
     def give_up(self) -> None:
         """Record that the job is to be cancelled."""

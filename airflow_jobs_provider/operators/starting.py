@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.exceptions import (
     AwsApiError,
+    AwsJobError,
     JobExistsError,
     JobNotFoundError,
     QuotaExceededError,
-    TaskKilledError,
     name,
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_jobs_provider.operators.base import StartJobOperator
+    from airflow_jobs_provider.operators.held import HeldJob
 
 # Seconds between the attempts of a start that may be repeated.
 _START_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
-# Seconds in which a start that its worker did not live to see answered may still arrive.
-_ON_ITS_WAY = 10.0
 # Seconds between two readings of a job whose end another one waits for.
 _END_POLL_INTERVAL = 5.0
 
@@ -47,25 +46,34 @@ class Obtained:
 class JobStart:
     """One try's way to its job."""
 
-    def __init__(self, operator: StartJobOperator, context: Context, records: JobRecordStore) -> None:
+    def __init__(
+        self, operator: StartJobOperator, context: Context, records: JobRecordStore, held: HeldJob
+    ) -> None:
         self.operator = operator
         self.job_type = operator.job_type
         self.log = operator.log
         self.records = records
+        self.held = held
         self.ti: Any = context["ti"]
-        self.values: dict[str, Any] = operator.parameters(self.job_type.start)
-        token = self.job_type.token
-        self.token_is_ours = token is not None and self.values[token] is None
-        if token is not None and self.token_is_ours:
-            self.values[token] = derive_token(self.ti, self.job_type.token_length)
-        self.request = fingerprint({key: value for key, value in self.values.items() if key != token})
+        self.values: dict[str, Any] = {}
+        self.own_token: str | None = None
+        self.repeats = False
 
     def obtain(self) -> Obtained:
-        """Return this try's job, and leave nothing else running.
+        """Return this try's job, and leave no other running.
 
-        :raises AwsJobError: where no job could be started; nothing is left running then.
+        :raises AwsJobError: where no job could be started.
         """
         record = self.records.load()
+        if record is not None and record.run is not None:
+            # Whatever fails from here on, the earlier try's job must not be forgotten.
+            self._hold(record.run, record.started_at)
+        self.values = self.operator.parameters(self.job_type.start)
+        token = self.job_type.token
+        if token is not None and self.values[token] is None:
+            self.values[token] = self.own_token = derive_token(self.ti, self.job_type.token_length)
+        asked_for = {key: value for key, value in self.values.items() if key != token}
+        self.request = fingerprint({**asked_for, "region_name": self.operator.hook.region})
         return (record and self._reconcile(record)) or self._start()
 
     def _reconcile(self, record: JobRecord) -> Obtained | None:
@@ -78,17 +86,17 @@ class JobStart:
             self.log.warning("try %d was about to start a job and never heard of it", record.try_number)
             return None
         try:
-            # A start that was not answered may still be on its way.
-            not_before = 0.0 if record.confirmed else record.started_at + _ON_ITS_WAY
-            snapshot = self.operator.look(run, unknown_until=not_before)
+            snapshot = self._look(record, run, reason)
         except JobNotFoundError:
             self.log.info("%s, which try %d was about to start, is not there", name(run), record.try_number)
+            self.held.release()
+            return None
+        if snapshot is None:
             return None
         if reason is None and snapshot.state in (JobState.RUNNING, JobState.SUCCEEDED):
             self.log.info(
                 "taking over %s (%s), which try %d started", name(run), snapshot.status, record.try_number
             )
-            self.operator.holds(run)
             self.records.take_over(record)
             return Obtained(run, snapshot, record.started_at)
         if snapshot.state.is_over:
@@ -100,7 +108,24 @@ class JobStart:
         else:
             self.log.info("cancelling %s of try %d first: %s", name(run), record.try_number, reason)
             self._end(run, record)
+        self.held.release()
         return None
+
+    def _look(self, record: JobRecord, run: JobRun, reason: str | None) -> JobSnapshot | None:
+        """Read an earlier try's job; ``None`` where that is impossible and the author does not mind."""
+        try:
+            return self.operator.look(run, record.started_at, sleep=self.held.sleep)
+        except AwsApiError as error:
+            command = self.job_type.cancel_command(run)
+            message = (
+                f"{name(run)} of try {record.try_number} may still be running, but cannot be read: {error}. "
+                f"To cancel it by hand: {command}"
+            )
+            if reason is not None and not self.operator.cancel_on_kill:
+                self.log.warning("%s", message)
+                return None
+            hint = "Nothing else is started while it may run, unless cancel_on_kill is off"
+            raise AwsJobError(f"{message}. {hint}", run=run) from error
 
     def _why_not(self, record: JobRecord) -> str | None:
         """Return why this try does not go on with the recorded job; ``None`` where it does."""
@@ -108,7 +133,7 @@ class JobStart:
             return "it was to be cancelled"
         if record.is_of(self.ti):
             return None
-        if record.was_cleared(self.ti):
+        if self.records.was_cleared_since(record):
             return "the task was cleared"
         if not self.operator.durable:
             return "durable is off"
@@ -119,71 +144,88 @@ class JobStart:
     def _asks_again(self, record: JobRecord) -> bool:
         """Take an unanswered start's token, if we can: the start begins the job or finds it."""
         token = self.job_type.token
-        if token is None or (not self.token_is_ours and self.values[token] != record.token):
+        if token is None or (self.own_token is None and self.values[token] != record.token):
             return False
         self.values[token] = record.token
-        self.token_is_ours = True
+        self.repeats = True
         return True
 
     def _end(self, run: JobRun, record: JobRecord) -> None:
-        hook, sleep = self.operator.hook, self.operator.sleep
+        hook, sleep, since = self.operator.hook_for(run), self.held.sleep, record.started_at
         self.records.give_up()
-        snapshot = drive(cancel_until_certain(run, log=self.log, patience=PATIENCE), hook, sleep)
-        if not snapshot.state.is_over:
-            wait = wait_until_over(
-                run, log=self.log, poll_interval=_END_POLL_INTERVAL, started_at=record.started_at
-            )
-            drive(wait, hook, sleep)
+        cancel = cancel_until_certain(run, log=self.log, started_at=since, patience=PATIENCE)
+        wait = wait_until_over(run, log=self.log, poll_interval=_END_POLL_INTERVAL, started_at=since)
+        try:
+            if not drive(cancel, hook, sleep).state.is_over:
+                drive(wait, hook, sleep)
+        except JobNotFoundError as error:
+            self.log.info("%s", error)
 
     def _start(self) -> Obtained:
-        run = self.job_type.run_of(self.values, self.operator.hook.region)
-        if run is not None and not self.token_is_ours:
-            self._refuse_used(run)
         token = self.job_type.token
+        run = self.job_type.run_of(self.values, self.operator.hook.region)
+        ours = self.repeats or self.own_token is not None
+        if run is not None and not ours:
+            self._refuse_used(run)
         record = self.records.begin(run, self.values[token] if token else None, self.request)
         if run is not None:
-            self.operator.holds(run, in_flight=True)
-        run, snapshot = self._call(run)
-        self.operator.holds(run)
-        if self.operator.killed:
-            raise TaskKilledError(f"the task was killed while it started {name(run)}", run=run)
+            self._hold(run, record.started_at)
+        run, snapshot = self._call(run, record.started_at, ours=ours)
+        self._hold(run, record.started_at)
+        self.held.raise_if_killed()
+        if self.repeats and snapshot.state.is_over and snapshot.state is not JobState.SUCCEEDED:
+            self.log.info("%s of the try before has ended %s", name(run), snapshot.status)
+            self.held.release()
+            self.repeats = False
+            self.values[str(token)] = self.own_token or self.values[str(token)]
+            return self._start()
         self.records.started(record, run)
         self.log.info("started %s%s", name(run), f" ({snapshot.status})" if snapshot.status else "")
         return Obtained(run, snapshot, record.started_at)
 
-    def _call(self, run: JobRun | None) -> tuple[JobRun, JobSnapshot]:
-        arrived_perhaps = False
+    def _call(self, run: JobRun | None, since: float, *, ours: bool) -> tuple[JobRun, JobSnapshot]:
+        """Make the start call, again where that cannot start a second job.
+
+        :param ours: a job with this token can only be one that this task started.
+        """
+        may_exist = self.repeats
         for pause in (*_START_PAUSES, None):
+            if self.held.killed and not may_exist:
+                self._nothing_started()
+            self.held.raise_if_killed()
             try:
                 return self.operator.hook.start(self.values)
             except AwsApiError as error:
-                if error.error is ErrorKind.EXISTS and run is not None:
-                    if self.token_is_ours or arrived_perhaps:
-                        return run, self.operator.look(run)
+                if error.meaning is ErrorKind.EXISTS and run is not None:
+                    if ours or may_exist:
+                        return run, self.operator.look(run, since, sleep=self.held.sleep)
                     self._nothing_started()
                     raise self._used(run) from error
-                arrived_perhaps = arrived_perhaps or error.error is ErrorKind.TRANSIENT
-                repeatable = error.error is ErrorKind.THROTTLED or (
-                    error.error is ErrorKind.TRANSIENT and self.job_type.token is not None
-                )
-                if repeatable and pause is not None:
-                    self.log.warning("could not start, trying again: %s", error)
-                    self.operator.sleep(pause)
-                    continue
-                if not arrived_perhaps:
-                    self._nothing_started()
-                if error.error is ErrorKind.QUOTA:
-                    raise QuotaExceededError(str(error)) from error
-                raise
+                repeatable = error.meaning is ErrorKind.REJECTED
+                if error.meaning is ErrorKind.TRANSIENT:
+                    may_exist = True
+                    repeatable = self.job_type.token is not None
+                if not repeatable or pause is None:
+                    if not may_exist:
+                        self._nothing_started()
+                    if error.meaning is ErrorKind.QUOTA:
+                        raise QuotaExceededError(str(error)) from error
+                    raise
+                self.log.warning("could not start, trying again: %s", error)
+                self.held.sleep(pause)
         raise AssertionError("the last attempt returns or raises")
 
+    def _hold(self, run: JobRun, started_at: float) -> None:
+        if self.operator.cancel_on_kill:
+            self.held.take(run, started_at, self.operator.hook_for(run))
+
     def _nothing_started(self) -> None:
-        self.operator.holds(None)
+        self.held.release()
         self.records.forget()
 
     def _refuse_used(self, run: JobRun) -> None:
         try:
-            self.operator.look(run)
+            self.operator.look(run, 0.0, sleep=self.held.sleep)
         except JobNotFoundError:
             return
         raise self._used(run)
@@ -191,8 +233,8 @@ class JobStart:
     def _used(self, run: JobRun) -> JobExistsError:
         token = self.job_type.token
         return JobExistsError(
-            f"{token} {self.values[str(token)]!r} was used before: {name(run)} exists and is not this task's."
-            f" Leave {token} out to get one for each try, or put {{{{ run_id }}}} and {{{{ ti.try_number }}}}"
-            f" into it",
+            f"{token} {self.values[str(token)]!r} was used before: {name(run)} exists, and it is not this try"
+            f" that started it. Leave {token} out to get one for each try, or put {{{{ run_id }}}} and"
+            f" {{{{ ti.try_number }}}} into it",
             run=run,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,14 +17,19 @@ from airflow.sdk.exceptions import (
     TaskDeferralTimeout,
 )
 
-from airflow_jobs_provider.exceptions import AwsApiError, JobNotFoundError, name
+from airflow_jobs_provider.exceptions import AwsApiError, name
 from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.links.aws_job import AwsJobLink
-from airflow_jobs_provider.operators.common import AwsJobOperator, check_flags, check_seconds
+from airflow_jobs_provider.operators.checks import check_flags, check_seconds
+from airflow_jobs_provider.operators.common import AwsJobOperator
 from airflow_jobs_provider.waiting import Watch
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
+
+
+# What a rescheduled sensor leaves for its next process, in the task state store.
+_KEY = "aws_job_watch"
 
 
 class JobSensor(AwsJobOperator, BaseSensorOperator):
@@ -36,6 +42,10 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
     :param mode: ``poke`` (holds a worker slot) or ``reschedule`` (a new process for each reading); with
         ``deferrable`` neither counts.
     :param soft_fail: skip instead of failing at a time-out; a job that failed still fails the task.
+
+    Of Airflow's other sensor parameters, ``never_fail`` holds in every mode; ``exponential_backoff`` and
+    ``max_wait`` hold in ``poke`` and ``reschedule`` mode (deferred, the delay grows by itself);
+    ``silent_fail`` is refused: it would hide a job that failed.
     """
 
     def __init__(
@@ -55,7 +65,12 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
         super().__init__(
             poke_interval=poke_interval, timeout=timeout, mode=mode, soft_fail=soft_fail, **kwargs
         )
-        check_flags(self, ("soft_fail",))
+        check_flags(self, ("soft_fail", "never_fail"))
+        if self.silent_fail:
+            raise ValueError(
+                f"silent_fail must be False, not {self.silent_fail!r}: errors that may pass are survived"
+                " anyway"
+            )
 
     _watch: Watch | None = None
 
@@ -67,10 +82,8 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
         :raises AwsJobError: where the job did not succeed, or could not be read.
         """
         if self.deferrable:
-            try:
+            with self._verdicts():
                 return self._execute_deferred(context)
-            except Exception as error:
-                raise self._verdict(error) from error
         try:
             return super().execute(context)
         except AirflowSkipException as skip:
@@ -81,20 +94,21 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
 
     def poke(self, context: Context) -> PokeReturnValue:
         """Read the job once."""
-        run = self._watch.run if self._watch is not None else self.identify()
-        if self._watch is None:
-            AwsJobLink().persist(context["ti"], run)
-            since = context["ti"].get_first_reschedule_date(context) if self.reschedule else None
-            self._watch = Watch(run, self.log, since.timestamp() if since else time.time())
+        watch = self._watch = self._watch or self._begin_watch(context)
+        said = watch.said_at
         try:
-            snapshot = self.hook.describe(run)
+            snapshot = self.hook_for(watch.run).describe(watch.run)
         except AwsApiError as error:
-            self._watch.failed(error, self.poke_interval)
+            watch.failed(error)
             return PokeReturnValue(is_done=False)
-        self._watch.saw(snapshot)
-        if not snapshot.state.is_over:
-            return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self.succeeded(run, snapshot))
+        watch.saw(snapshot)
+        if snapshot.state.is_over:
+            if self.reschedule:
+                context["task_state_store"].delete(_KEY)
+            return PokeReturnValue(is_done=True, xcom_value=self.succeeded(watch.run, snapshot))
+        if self.reschedule and watch.said_at != said:
+            context["task_state_store"].set(_KEY, self._to_json(watch, context))
+        return PokeReturnValue(is_done=False)
 
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None, run: Mapping[str, Any], started_at: float
@@ -106,35 +120,50 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
         :raises AwsJobError: where the job did not succeed, or could not be read.
         """
         job_run = JobRun.from_json(run)
-        snapshot = self.read_event(event, job_run)
+        snapshot = self.read_event(event, job_run, started_at)
         if snapshot is None:
-            if self._patience() < self.timeout:
-                raise AirflowTaskTimeout(f"{name(job_run)} has not ended within execution_timeout")
-            raise AirflowSensorTimeout(
-                f"{name(job_run)} has not ended within the sensor's timeout ({self.timeout:g} seconds)"
-            )
+            raise self._out_of_time(name(job_run))
         if not snapshot.state.is_over:
             self._defer(context, job_run, started_at)
         return self.succeeded(job_run, snapshot)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral; as in the other modes, ``soft_fail`` skips at a time-out only."""
-        try:
+        with self._verdicts():
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
-        except Exception as error:
-            raise self._verdict(error) from error
+
+    def _begin_watch(self, context: Context) -> Watch:
+        """Return what this sensor knows of its job; rescheduled, from the process before."""
+        ti: Any = context["ti"]
+        known: Any = context["task_state_store"].get(_KEY) if self.reschedule else None
+        if known is not None and known["ti_id"] == str(ti.id):
+            run = JobRun.from_json(known["run"])
+            return Watch(run, self.log, known["started_at"], known["status"], known["said_at"])
+        run = self.identify()
+        AwsJobLink().persist(ti, run)
+        return Watch(run, self.log, time.time())
+
+    def _to_json(self, watch: Watch, context: Context) -> Any:
+        return {
+            "ti_id": str(context["ti"].id),
+            "run": watch.run.to_json(),
+            "started_at": watch.started_at,
+            "status": watch.status,
+            "said_at": watch.said_at,
+        }
 
     def _execute_deferred(self, context: Context) -> dict[str, Any]:
         run = self.identify()
         AwsJobLink().persist(context["ti"], run)
+        now = time.time()
         try:
-            snapshot = self.look(run)
-        except JobNotFoundError:
-            self.log.info("AWS does not know %s yet", name(run))
+            snapshot = self.hook.describe(run)
+        except AwsApiError as error:
+            Watch(run, self.log, now).failed(error)
         else:
             if snapshot.state.is_over:
                 return self.succeeded(run, snapshot)
-        return self._defer(context, run, time.time())
+        return self._defer(context, run, now)
 
     def _defer(self, context: Context, run: JobRun, started_at: float) -> NoReturn:
         self.defer_until_over(
@@ -150,15 +179,29 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
             return self.timeout
         return min(self.timeout, self.execution_timeout.total_seconds())
 
-    def _verdict(self, error: Exception) -> Exception:
-        """Return what the task ends with."""
-        if isinstance(error, AirflowSkipException):
-            return error
-        if isinstance(error, TaskDeferralTimeout):
-            error = AirflowSensorTimeout(f"no triggerer answered within {self._patience():g} seconds")
-        if self.never_fail or (self.soft_fail and isinstance(error, AirflowSensorTimeout)):
-            return AirflowSkipException(str(error))
-        return error
+    def _out_of_time(self, what: str) -> AirflowSensorTimeout | AirflowTaskTimeout:
+        if self._patience() < self.timeout:
+            return AirflowTaskTimeout(
+                f"{what} has not ended within execution_timeout ({self._patience():g} seconds)"
+            )
+        return AirflowSensorTimeout(
+            f"{what} has not ended within the sensor's timeout ({self.timeout:g} seconds)"
+        )
+
+    @contextmanager
+    def _verdicts(self) -> Iterator[None]:
+        """Turn what ends a deferred wait into what it means for this sensor."""
+        try:
+            try:
+                yield
+            except TaskDeferralTimeout as error:
+                raise self._out_of_time("the job, of which no triggerer told,") from error
+        except AirflowSkipException:
+            raise
+        except Exception as error:
+            if self.never_fail or (self.soft_fail and isinstance(error, AirflowSensorTimeout)):
+                raise AirflowSkipException(str(error)) from error
+            raise
 
 
 def _seconds(value: object) -> object:

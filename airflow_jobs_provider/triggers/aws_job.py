@@ -10,13 +10,13 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name
 from airflow_jobs_provider.jobs import job_type_of
+from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.triggers.ownership import still_waits
 from airflow_jobs_provider.waiting import (
     DeadlinePassedError,
     adrive,
     cancel_until_certain,
-    is_young,
     wait_until_over,
 )
 
@@ -34,7 +34,8 @@ class AwsJobTrigger(BaseTrigger):
     """Wait for an AWS job.
 
     The event is a dict of JSON: ``run`` (the job's identity), and one of ``snapshot`` (it has ended),
-    ``deadline`` (it has not), ``error`` (it could not be read; the sentence that says why).
+    ``deadline`` (it has not), ``error`` (it could not be read; the sentence that says why, with
+    ``meaning``, an :class:`~airflow_jobs_provider.jobs.errors.ErrorKind`, and the AWS ``code``).
 
     :param run: the job, as ``JobRun.to_json`` writes it.
     :param poll_interval: seconds between two readings at the most.
@@ -98,7 +99,7 @@ class AwsJobTrigger(BaseTrigger):
         work is done in a task of its own, shielded.
         """
         if not self.cancel_on_kill:
-            self.log.info("%s goes on: cancel_on_kill is off", name(self.job_run))
+            self.log.info("%s goes on: it is not to be cancelled with this task", name(self.job_run))
             return
         cancel = asyncio.get_running_loop().create_task(self._cancel())
         _cancels.add(cancel)
@@ -114,14 +115,14 @@ class AwsJobTrigger(BaseTrigger):
             deadline=self.deadline,
         )
         try:
-            async with self._hook() as hook:
+            async with await self._hook() as hook:
                 snapshot: JobSnapshot = await adrive(steps, hook)
         except DeadlinePassedError:
             return {"deadline": self.deadline}
         except JobNotFoundError as error:
-            return {"error": str(error), "code": "not found"}
+            return {"error": str(error), "meaning": ErrorKind.NOT_FOUND.value, "code": ""}
         except AwsApiError as error:
-            return {"error": str(error), "code": error.code}
+            return {"error": str(error), "meaning": error.meaning.value, "code": error.code}
         return {"snapshot": snapshot.to_json()}
 
     async def _cancel(self) -> None:
@@ -132,21 +133,25 @@ class AwsJobTrigger(BaseTrigger):
         except Exception as error:  # noqa: BLE001 - whatever it is: a job too few is better than one too many
             self.log.warning("Airflow did not say whether the task still waits, so it does not: %r", error)
         steps = cancel_until_certain(
-            self.job_run, log=self.log, patience=_CANCEL_PATIENCE, in_flight=is_young(self.started_at)
+            self.job_run, log=self.log, started_at=self.started_at, patience=_CANCEL_PATIENCE
         )
         try:
-            async with self._hook() as hook:
+            async with await self._hook() as hook:
                 await adrive(steps, hook)
         except AwsJobError as error:
             self.log.error("%s", error)  # noqa: TRY400 - the message says it all
 
-    def _hook(self) -> AwsJobHook:
-        from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    async def _hook(self) -> AwsJobHook:
+        def make() -> AwsJobHook:
+            from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 
-        return AwsJobHook(
-            job_type_of(self.job_run),
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.job_run.region,
-            verify=self.verify,
-            botocore_config=self.botocore_config,
-        )
+            return AwsJobHook(
+                job_type_of(self.job_run),
+                aws_conn_id=self.aws_conn_id,
+                region_name=self.job_run.region,
+                verify=self.verify,
+                botocore_config=self.botocore_config,
+            )
+
+        # The first import of boto3 and the amazon provider takes a third of a second: not on the event loop.
+        return await asyncio.to_thread(make)

@@ -55,12 +55,12 @@ def test_an_unknown_status_is_never_success() -> None:
 def test_errors_are_classified() -> None:
     """A throttle that fails a task, or a denial that is asked again for hours, is a bad night."""
     classify = QUICKSIGHT_INGESTION.classify
-    assert classify("ThrottlingException", 400) is ErrorKind.THROTTLED
+    assert classify("ThrottlingException", 400) is ErrorKind.REJECTED
     assert classify("LimitExceededException", 409) is ErrorKind.QUOTA
-    assert classify("ExpiredTokenException", 403) is ErrorKind.THROTTLED
+    assert classify("ExpiredTokenException", 403) is ErrorKind.REJECTED
     assert classify("AccessDeniedException", 401) is ErrorKind.FATAL
     assert classify("SomethingElse", 503) is ErrorKind.TRANSIENT
-    assert classify("SomethingElse", 429) is ErrorKind.THROTTLED
+    assert classify("SomethingElse", 429) is ErrorKind.REJECTED
     assert classify("SomethingElse", 400) is ErrorKind.FATAL
 
 

@@ -95,6 +95,30 @@ def test_a_denied_cancel_says_how_to_do_it_by_hand(
         case.cancel(**started).execute(context)
 
 
+def test_a_cancel_whose_effect_cannot_be_read_says_so(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+) -> None:
+    """A cancel that AWS took must not be reported as one that failed."""
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.describe.api_name)
+    with pytest.raises(AwsJobError, match="was asked to end, but cannot be read"):
+        case.cancel(**started).execute(context)
+    assert aws.jobs()[0]["cancels"] == 1
+
+
+def test_a_job_that_vanishes_while_it_ends_is_missing_too(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """missing_ok means the end of the wait as well as its beginning."""
+    monkeypatch.setattr("airflow_jobs_provider.waiting._EVENTUALLY_CONSISTENT", 0.0)
+    operator = case.cancel(**started, deferrable=True, missing_ok=True)
+    with pytest.raises(TaskDeferred) as caught:
+        operator.execute(context)
+    kwargs = caught.value.kwargs
+    assert kwargs is not None
+    aws.delete(case.job_type.name, {})
+    assert operator.execute_complete(context, None, **kwargs) is None
+
+
 def test_deferred_it_waits_in_the_triggerer(
     case: Case, aws: Emulator, context: Context, started: dict[str, Any]
 ) -> None:

@@ -20,7 +20,10 @@ from airflow_jobs_provider.exceptions import (
     QuotaExceededError,
     TaskKilledError,
 )
-from airflow_jobs_provider.operators.record import derive_token
+from airflow_jobs_provider.operators.base import StartJobOperator
+from airflow_jobs_provider.operators.held import HeldJob
+from airflow_jobs_provider.operators.record import JobRecordStore, derive_token
+from airflow_jobs_provider.operators.starting import JobStart
 from tests.conftest import Context, TaskInstance
 
 if TYPE_CHECKING:
@@ -177,23 +180,139 @@ def test_a_retry_after_a_failure_starts_anew(case: Case, aws: Emulator, context:
     assert len(aws.jobs()) == 2
 
 
+def died_in_the_start(case: Case, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lose the worker when its start call has been dropped: what a SIGKILL inside the call leaves."""
+
+    def die(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as dying:
+        dying.setattr(HeldJob, "sleep", die)
+        dying.setattr(StartJobOperator, "_abandon", lambda *_: None)
+        with pytest.raises(SystemExit):
+            case.start().execute(context)
+
+
+@pytest.mark.parametrize(("kind", "starts"), [("drop_after", 1), ("drop", 1)])
 def test_a_retry_asks_again_for_a_start_that_was_never_answered(
-    case: Case, aws: Emulator, context: Context
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, kind: str, starts: int
 ) -> None:
     """A worker that died inside the start call: its token finds the job, or starts it."""
     aws.configure(case.job_type.name, duration=0.5)
+    aws.fault(kind, operation=case.job_type.start.api_name, times=1)
+    died_in_the_start(case, context, monkeypatch)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert len(aws.jobs()) == starts
+
+
+def test_a_retry_whose_unanswered_start_has_failed_starts_another(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The failure of a job that nobody waited for must not use up the retry."""
+    aws.script(case.job_type.name, duration=0.1, **case.failed)
+    aws.configure(case.job_type.name, duration=0.1)
     aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)
-    operator = case.start()
+    died_in_the_start(case, context, monkeypatch)
+    time.sleep(0.2)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert len(aws.jobs()) == 2
 
-    def die(_: float) -> None:
-        raise SystemExit
 
-    operator.sleep = die
-    operator.cancel_on_kill = False
-    with pytest.raises(SystemExit):
-        operator.execute(context)
+def test_a_job_not_seen_yet_is_not_started_again(case: Case, aws: Emulator, context: Context) -> None:
+    """A worker that died in the first seconds: AWS may not find its job yet, but it is there."""
+    aws.configure(case.job_type.name, duration=0.5)
+    crashed(case, aws, context)
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
     assert case.start().execute(context.retried())["status"] == case.succeeded
     assert len(aws.jobs()) == 1
+
+
+def test_a_retry_that_may_not_read_the_old_job_ends_it(case: Case, aws: Emulator, context: Context) -> None:
+    """A retry that fails before it has taken the job over must not leave it to nobody."""
+    aws.configure(case.job_type.name, duration=60)
+    crashed(case, aws, context)
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.describe.api_name)
+    with pytest.raises(AwsJobError, match="may still be running, but cannot be read"):
+        case.start().execute(context.retried())
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_retry_whose_parameters_are_bad_ends_the_old_job(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """A template that renders to nothing in the second try must not leave the first one's job."""
+    aws.configure(case.job_type.name, duration=60)
+    crashed(case, aws, context)
+    operator = case.start()
+    for key in case.target:
+        setattr(operator, key, "")  # what rendering does
+    with pytest.raises(ValueError, match="must be"):
+        operator.execute(context.retried())
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_clear_finds_the_old_job_in_its_region(case: Case, aws: Emulator, context: Context) -> None:
+    """A DAG whose region was mended must not leave the job in the wrong one."""
+    aws.script(case.job_type.name, duration=60)
+    aws.configure(case.job_type.name, duration=0.2)
+    crashed(case, aws, context, region_name="us-east-1")
+    case.start(region_name="eu-west-1").execute(context.cleared())
+    assert [(job["region"], job["status"]) for job in aws.jobs()] == [
+        ("us-east-1", case.cancelled),
+        ("eu-west-1", case.succeeded),
+    ]
+
+
+def test_a_clear_after_fewer_retries_is_still_a_clear(case: Case, aws: Emulator, context: Context) -> None:
+    """A clear sets max_tries by the task's retries: lowered by one, it stays what it was."""
+    aws.configure(case.job_type.name, duration=0.1)
+    event = deferred(case.start(deferrable=True, retries=1), context)
+    time.sleep(0.2)
+    case.start(retries=1).execute_complete(context, None, **event.kwargs)
+    case.start(retries=0).execute(context.retried())
+    assert len(aws.jobs()) == 2
+
+
+def test_without_durable_a_try_that_keeps_its_id_takes_nothing_over(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """Airflow keeps the id of a task instance that it fails while it is queued."""
+    aws.script(case.job_type.name, duration=60)
+    aws.configure(case.job_type.name, duration=0.1)
+    crashed(case, aws, context)
+    again = context.retried()
+    again["ti"].id = context["ti"].id
+    case.start(durable=False).execute(again)
+    assert [job["status"] for job in aws.jobs()] == [case.cancelled, case.succeeded]
+
+
+def test_an_old_job_that_vanishes_is_no_obstacle(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody may delete the old job while a cleared task is about to cancel it."""
+    monkeypatch.setattr("airflow_jobs_provider.waiting._EVENTUALLY_CONSISTENT", 0.0)
+    aws.script(case.job_type.name, duration=60)
+    aws.configure(case.job_type.name, duration=0.1)
+    crashed(case, aws, context)
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    aws.fault("error", code=code, operation=case.job_type.cancel.api_name)
+    aws.settle(
+        case.job_type.name, {}, next(s for s, k in case.job_type.states.items() if k.value == "running")
+    )
+    monkeypatch.setattr(JobStart, "_look", _then_delete(aws, case))
+    assert case.start().execute(context.cleared())["status"] == case.succeeded
+
+
+def _then_delete(aws: Emulator, case: Case) -> Any:
+    look = JobStart._look
+
+    def look_and_delete(*arguments: Any) -> Any:
+        found = look(*arguments)
+        aws.delete(case.job_type.name, {})
+        return found
+
+    return look_and_delete
 
 
 def test_without_durable_a_retry_cancels_and_starts_anew(case: Case, aws: Emulator, context: Context) -> None:
@@ -311,6 +430,47 @@ def test_a_kill_during_the_start_cancels(case: Case, aws: Emulator, context: Con
     assert only_job(aws)["status"] == case.cancelled
 
 
+def test_a_kill_before_the_start_starts_nothing(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that was told to end while it got ready must not spend quota."""
+    operator = case.start()
+    begin = JobRecordStore.begin
+
+    def killed(*arguments: Any) -> Any:
+        operator.on_kill()
+        return begin(*arguments)
+
+    monkeypatch.setattr(JobRecordStore, "begin", killed)
+    with pytest.raises(TaskKilledError):
+        operator.execute(context)
+    assert aws.jobs() == []
+    assert context["task_state_store"].values == {}
+
+
+def test_a_kill_that_comes_before_aws_knows_the_job_cancels_it(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """AWS may not find a job in the seconds after its start; it runs all the same."""
+    aws.configure(case.job_type.name, duration=60)
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    operator = case.start()
+
+    def kill() -> None:
+        while not aws.journal(case.job_type.describe.api_name):
+            time.sleep(0.01)
+        aws.fault("error", code=code, operation=case.job_type.cancel.api_name, times=1)
+        aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+        operator.on_kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises((TaskKilledError, JobCancelledError)):
+        operator.execute(context)
+    killer.join()
+    assert only_job(aws)["status"] == case.cancelled
+
+
 def test_a_kill_without_cancel_on_kill_cancels_nothing(case: Case, aws: Emulator, context: Context) -> None:
     """Who switched cancelling off means it."""
     aws.configure(case.job_type.name, duration=60)
@@ -414,9 +574,10 @@ def test_an_error_in_the_trigger_fails_the_task_and_cancels(
     aws.configure(case.job_type.name, duration=60)
     operator = case.start(deferrable=True)
     event = deferred(operator, context)
-    told = {"run": event.kwargs["run"], "error": "answered AccessDeniedException", "code": "x"}
-    with pytest.raises(AwsJobError, match="AccessDeniedException"):
+    told = {"run": event.kwargs["run"], "error": "it answered Denied", "meaning": "fatal", "code": "Denied"}
+    with pytest.raises(AwsApiError, match="it answered Denied") as caught:
         operator.execute_complete(context, told, **event.kwargs)
+    assert caught.value.code == "Denied"
     assert only_job(aws)["status"] == case.cancelled
 
 
@@ -450,11 +611,20 @@ def test_bad_input_is_refused_at_parse(case: Case) -> None:
         ("wait_for_completion", 1),
         ("deferrable", "yes"),
         ("region_name", ""),
+        ("region_name", "eu west 1"),
         ("aws_conn_id", " "),
-        ("botocore_config", "fast"),
+        ("verify", ""),
+        ("verify", 7),
     ):
         with pytest.raises(ValueError, match=f"^{key} must be .*{re.escape(repr(value))}$"):
             case.start(**{key: value})
+
+
+@pytest.mark.parametrize("config", ["fast", {"client_cert": object()}])
+def test_a_configuration_that_is_no_json_is_refused_at_parse(case: Case, config: Any) -> None:
+    """A trigger takes it along as JSON: found later, the job would be running already."""
+    with pytest.raises(ValueError, match=r"^botocore_config must be a dict of JSON values"):
+        case.start(botocore_config=config)
 
 
 def test_bad_input_from_a_template_is_refused_before_any_call(

@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import (
     TaskDeferralError,
     TaskDeferred,
 )
+from botocore.exceptions import ClientError
 
 from airflow_jobs_provider.exceptions import AwsApiError, JobFailedError, JobNotFoundError
 from tests.conftest import Context
@@ -71,6 +72,24 @@ def test_reschedule_gives_the_worker_back(
         case.sensor(**started, mode="reschedule").execute(context)
 
 
+def test_rescheduled_it_says_and_asks_everything_once(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every reading is a new process, which must not ask STS and say the status again."""
+    ids = {key: value for key, value in started.items() if key != "aws_account_id"}
+    asked = len(aws.journal("GetCallerIdentity"))
+    running = next(s for s, k in case.job_type.states.items() if k.value == "running")
+    aws.settle(case.job_type.name, {}, running)
+    for _ in range(3):
+        with pytest.raises(AirflowRescheduleException):
+            case.sensor(**ids, mode="reschedule").execute(context)
+    assert len(aws.journal("GetCallerIdentity")) <= asked + 1
+    assert capsys.readouterr().out.count(f"is {running} after") == 1
+    aws.settle(case.job_type.name, {}, case.succeeded)
+    case.sensor(**ids, mode="reschedule").execute(context)
+    assert context["task_state_store"].values == {}
+
+
 @pytest.mark.parametrize(("soft_fail", "end"), [(False, AirflowSensorTimeout), (True, AirflowSkipException)])
 def test_a_time_out_is_the_same_in_every_mode(
     case: Case,
@@ -104,6 +123,8 @@ def test_execution_timeout_is_no_soft_failure(
     kwargs = {**event.kwargs, "event": {"run": event.kwargs["run"], "deadline": 1.0}}
     with pytest.raises(AirflowTaskTimeout):
         sensor.resume_execution("execute_complete", kwargs, context)
+    with pytest.raises(AirflowTaskTimeout):
+        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
 
 
 def test_a_broken_trigger_fails_it_softly_or_not(
@@ -162,13 +183,16 @@ def test_denied_reading_fails_at_once(
 ) -> None:
     """What waiting does not mend must not be waited for."""
     aws.fault("error", code="AccessDeniedException", operation=case.job_type.describe.api_name)
-    with pytest.raises(AwsApiError, match="AccessDeniedException"):
-        case.sensor(**started).execute(context)
+    for deferrable in (False, True):
+        with pytest.raises(AwsApiError, match="AccessDeniedException") as caught:
+            case.sensor(**started, deferrable=deferrable).execute(context)
+        assert isinstance(caught.value.__cause__, ClientError)
 
 
 def test_bad_input_is_refused_at_parse(case: Case) -> None:
     """A typing error must be found when the DAG is written."""
     bad = [("poke_interval", 0), ("timeout", -1), ("mode", "poll"), ("soft_fail", 1), ("deferrable", "x")]
+    bad += [("never_fail", "yes"), ("silent_fail", True)]
     for key, value in (*((key, "") for key in case.ids), *bad):
         with pytest.raises(ValueError, match=f"^{key} must be "):
             case.sensor(**{key: value})

@@ -52,7 +52,7 @@ async def test_the_event_carries_the_end(case: Case, aws: Emulator, run: dict[st
     payload = await waiting
     assert payload["run"] == run
     assert payload["snapshot"]["status"] == case.succeeded
-    assert case.start().read_event(payload, _run(run)) is not None
+    assert case.start().read_event(payload, _run(run), 0.0) is not None
 
 
 async def test_the_deadline_is_an_event(run: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ async def test_what_stays_is_an_event(case: Case, aws: Emulator, run: dict[str, 
 async def test_a_deleted_job_is_an_event(case: Case, aws: Emulator, run: dict[str, Any]) -> None:
     """A job that somebody deleted must not be waited for."""
     aws.delete(case.job_type.name, {})
-    assert (await event(trigger(run, started_at=time.time() - 61)))["code"] == "not found"
+    assert (await event(trigger(run, started_at=time.time() - 61)))["meaning"] == "not found"
 
 
 async def test_a_kill_cancels(

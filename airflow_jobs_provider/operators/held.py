@@ -1,0 +1,114 @@
+"""The job that a task's process answers for, and how it is cancelled from inside a signal handler."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from airflow_jobs_provider.exceptions import AwsJobError, TaskKilledError, name
+from airflow_jobs_provider.waiting import cancel_until_certain, drive
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from airflow_jobs_provider.jobs.run import JobRun
+    from airflow_jobs_provider.waiting import Log
+
+# Airflow kills a task's process 5 seconds after it asked it to end.
+_PATIENCE = 4.0
+
+
+class HeldJob:
+    """What one process of a task holds: at most one job, running or about to be started.
+
+    :ivar run: the job; ``None`` where there is none that must not outlive the task.
+    :ivar started_at: when its start was asked for (seconds since the epoch).
+    :ivar killed: the task was told to end.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self.run: JobRun | None = None
+        self.started_at = 0.0
+        self.killed = False
+        self._log = log
+        self._killer: _Killer | None = None
+
+    def take(self, run: JobRun, started_at: float, hook: AwsJobHook) -> None:
+        """Answer for a job from now on.
+
+        :param hook: talks to the job's region.
+        """
+        if run != self.run or started_at != self.started_at:
+            self._killer = _Killer(hook.impatient_twin(_PATIENCE / 2), run, started_at)
+        self.run, self.started_at = run, started_at
+
+    def release(self) -> None:
+        """Answer for no job any more: it has ended, or another process has it."""
+        self.run = None
+
+    def kill(self) -> None:
+        """Cancel the job; called from a signal handler, perhaps twice."""
+        self.killed = True
+        if self.run is not None and self._killer is not None:
+            self._killer.cancel(self._log)
+
+    def raise_if_killed(self) -> None:
+        """End the task's code.
+
+        :raises TaskKilledError: if the task was told to end.
+        """
+        if self.killed:
+            about = f" while it answered for {name(self.run)}" if self.run is not None else ""
+            raise TaskKilledError(f"the task was told to end{about}", run=self.run)
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, but not longer than until the task is told to end.
+
+        :raises TaskKilledError: when it is.
+        """
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0 and not self.killed:
+            time.sleep(min(left, 0.5))
+        self.raise_if_killed()
+
+
+class _Killer:
+    """A thread that cancels a job, with a client of its own that was made before.
+
+    The interrupted main thread may hold the lock of its client, of a connection pool, of the supervisor's
+    socket or of a log handler: none of them is used, and what there is to say is kept until the thread ends.
+    """
+
+    def __init__(self, hook: AwsJobHook, run: JobRun, started_at: float) -> None:
+        self._hook = hook
+        self._run = run
+        self._started_at = started_at
+        self._thread: threading.Thread | None = None
+        self._lines: list[tuple[str, tuple[object, ...]]] = []
+
+    def cancel(self, log: Log) -> None:
+        """Cancel, but for no longer than Airflow waits, and log what it achieved."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="cancel-aws-job", daemon=True)
+            self._thread.start()
+        self._thread.join(_PATIENCE)
+        if self._thread.is_alive():
+            log.warning("AWS did not answer the cancel within %g seconds", _PATIENCE)
+        while self._lines:
+            message, args = self._lines.pop(0)
+            log.info(message, *args)
+
+    def info(self, message: str, /, *args: object) -> None:
+        """Keep a line."""
+        self._lines.append((message, args))
+
+    warning = info
+
+    def _work(self) -> None:
+        steps = cancel_until_certain(
+            self._run, log=self, started_at=self._started_at, patience=_PATIENCE - 0.5
+        )
+        try:
+            drive(steps, self._hook)
+        except AwsJobError as error:
+            self.info("%s", error)

@@ -1,0 +1,70 @@
+"""The schedule of a wait, without a clock to wait for."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+
+import pytest
+
+from airflow_jobs_provider.exceptions import AwsApiError
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
+from airflow_jobs_provider.waiting import Pause, wait_until_over
+
+RUN = JobRun(
+    "quicksight-ingestion",
+    {"aws_account_id": "123456789012", "data_set_id": "sales", "ingestion_id": "i1"},
+    "eu-west-1",
+)
+RUNNING = JobSnapshot(state=JobState.RUNNING, status="RUNNING")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Return the time, to be moved by hand."""
+    now = [1000.0]
+    monkeypatch.setattr("airflow_jobs_provider.waiting.time.time", lambda: now[0])
+    return now
+
+
+def pauses(
+    clock: list[float], poll_interval: float, seconds: float, error: AwsApiError | None = None
+) -> list[float]:
+    """Return the pauses of a wait that lasts for so long."""
+    steps = wait_until_over(
+        RUN, log=logging.getLogger(__name__), poll_interval=poll_interval, started_at=clock[0]
+    )
+    step, found, end = next(steps), [], clock[0] + seconds
+    while clock[0] < end:
+        if isinstance(step, Pause):
+            found.append(step.seconds)
+            clock[0] += step.seconds
+            step = next(steps)
+        else:
+            step = steps.throw(error) if error else steps.send(RUNNING)
+    return found
+
+
+def test_young_jobs_are_read_often_and_old_ones_seldom(clock: list[float]) -> None:
+    """A job of seconds must be seen in seconds, and one of hours must cost a reading per poll_interval."""
+    found = pauses(clock, 30, 3600)
+    assert found[0] <= 1
+    assert all(earlier <= later * 1.2 for earlier, later in itertools.pairwise(found))
+    assert 27 <= found[-1] <= 30
+    assert len(found) < 6 + 10 + 3600 / 27
+
+
+def test_errors_slow_a_wait_down(clock: list[float]) -> None:
+    """A throttled API must not be asked more often than one that answers."""
+    throttled = AwsApiError("slow down", meaning=ErrorKind.REJECTED, code="ThrottlingException")
+    calm, nervous = pauses(clock, 30, 600), pauses(clock, 30, 600, throttled)
+    assert len(nervous) < len(calm)
+    assert max(nervous) <= 60
+
+
+def test_a_log_line_says_something_new(clock: list[float], caplog: pytest.LogCaptureFixture) -> None:
+    """A log with a line a poll hides the one line that matters."""
+    caplog.set_level(logging.INFO)
+    pauses(clock, 10, 3600)
+    assert 12 <= len(caplog.records) <= 14  # the status, and a sign of life every five minutes
