@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
 from typing import Protocol
 
 
@@ -14,6 +15,11 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
+
+
+def moment(seconds: float) -> datetime:
+    """Return seconds since the epoch as a timestamp for an answer."""
+    return datetime.fromtimestamp(seconds, timezone.utc)
 
 
 class SystemClock:

@@ -20,24 +20,24 @@ Facts marked [I] are inferred: AWS documents them nowhere. The settings beyond t
 from __future__ import annotations
 
 from bisect import bisect_left
-from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from moto.quicksight.responses import QuickSightResponse
 
+from airflow_jobs_provider.testing.clock import moment
 from airflow_jobs_provider.testing.errors import EmulatedError
 from airflow_jobs_provider.testing.job import Job
 from airflow_jobs_provider.testing.lifecycle import LifeCycle
-from airflow_jobs_provider.testing.pages import page_of
 from airflow_jobs_provider.testing.responses import EmulatedResponse
 from airflow_jobs_provider.testing.settings import (
+    MISSING_TARGETS,
     Setting,
     count,
-    one_of,
+    limit,
     one_of_shape,
     optional,
+    refusal,
     text,
-    texts,
 )
 
 DAY = 24 * 60 * 60
@@ -64,14 +64,9 @@ INGESTION = LifeCycle(
         "error_message": Setting(
             "The emulated ingestion failed.", text, "ErrorInfo.Message", needs_status="FAILED"
         ),
-        "quota": Setting(32, optional(count), "manual refreshes of a dataset in 24 hours", per_job=False),
-        "missing_targets": Setting([], texts, "ids of datasets that do not exist", per_job=False),
-        "cancel_ended": Setting(
-            "success",
-            one_of("success", "ResourceNotFoundException"),
-            "what a cancel of an ended ingestion says",
-            per_job=False,
-        ),
+        "quota": limit(32, "manual refreshes of a dataset in 24 hours"),
+        "missing_targets": MISSING_TARGETS,
+        "cancel_ended": refusal("success", "ResourceNotFoundException"),
     },
 )
 
@@ -81,7 +76,7 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
 
     service = "quicksight"
     moto_package = "quicksight"
-    life = INGESTION
+    lives = (INGESTION,)
     emulates = ("CreateIngestion", "DescribeIngestion", "CancelIngestion", "ListIngestions")
     # moto has the first, but for ids without a dot and account ids of digits only.
     url_paths: ClassVar[tuple[str, ...]] = (
@@ -89,6 +84,7 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
         "{0}/accounts/(?P<account_id>[^/]+)/data-sets/(?P<datasetid>[^/]+)/ingestions$",
     )
     validation_error = "InvalidParameterValueException"
+    parameter_errors: ClassVar[dict[str, str]] = {"NextToken": "InvalidNextTokenException"}
 
     def create_ingestion(self, parameters: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
         """Start an ingestion."""
@@ -133,10 +129,7 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
         account, dataset = parameters["AwsAccountId"], parameters["DataSetId"]
         self._require_dataset(dataset)
         jobs = self.emulator.on_target(INGESTION, account, self.region, dataset)
-        try:
-            page, token = page_of(jobs, parameters.get("NextToken"), parameters.get("MaxResults", 100))
-        except ValueError as error:
-            raise EmulatedError("InvalidNextTokenException", str(error)) from None
+        page, token = self.page(jobs, parameters.get("NextToken"), parameters.get("MaxResults", 100))
         return {"Ingestions": [self._record(job) for job in page], "NextToken": token, "Status": 200}
 
     def _find(self, parameters: dict[str, Any]) -> Job:
@@ -177,7 +170,7 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
             "Arn": _arn(self.partition, job),
             "IngestionId": job.ids["IngestionId"],
             "IngestionStatus": status,
-            "CreatedTime": datetime.fromtimestamp(job.created, timezone.utc),
+            "CreatedTime": moment(job.created),
             "RequestSource": "MANUAL",
             "RequestType": job.parameters["IngestionType"],
         }

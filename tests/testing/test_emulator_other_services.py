@@ -47,7 +47,7 @@ def neptune() -> Iterator[None]:
     class StandIn(EmulatedResponse):
         service = "neptune-graph"
         moto_package = "neptunegraph"
-        life = import_task
+        lives = (import_task,)
         emulates = ("StartImportTask", "GetImportTask", "CancelImportTask")
         url_paths = ("{0}/.*$",)
 
