@@ -35,8 +35,8 @@ from moto.bedrockagent.responses import AgentsforBedrockResponse
 from airflow_jobs_provider.testing.clock import moment
 from airflow_jobs_provider.testing.errors import EmulatedError
 from airflow_jobs_provider.testing.job import Job, new_id
+from airflow_jobs_provider.testing.job_service import JobService
 from airflow_jobs_provider.testing.lifecycle import LifeCycle
-from airflow_jobs_provider.testing.responses import EmulatedResponse
 from airflow_jobs_provider.testing.settings import (
     MISSING_TARGETS,
     Setting,
@@ -99,7 +99,7 @@ INGESTION = LifeCycle(
 )
 
 
-class BedrockEmulation(EmulatedResponse, AgentsforBedrockResponse):
+class BedrockEmulation(JobService, AgentsforBedrockResponse):
     """The four operations on ingestion jobs; all others are moto's."""
 
     service = "bedrock-agent"
@@ -115,18 +115,9 @@ class BedrockEmulation(EmulatedResponse, AgentsforBedrockResponse):
             job = self._started_with_token(parameters)
             if job is None:
                 self._require_free(base, source)
-                job = self.emulator.start(
-                    INGESTION,
-                    account=self.current_account,
-                    region=self.region,
-                    ids={
-                        "knowledgeBaseId": base,
-                        "dataSourceId": source,
-                        "ingestionJobId": new_id(string.ascii_uppercase + string.digits),
-                    },
-                    target=(base, source),
-                    parameters=parameters,
-                )
+                name = new_id(string.ascii_uppercase + string.digits)
+                ids = dict(zip(INGESTION.identity, (base, source, name), strict=True))
+                job = self.start_job(INGESTION, ids, (base, source), parameters)
         return {"ingestionJob": self._record(job)}
 
     def get_ingestion_job(self, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -137,16 +128,16 @@ class BedrockEmulation(EmulatedResponse, AgentsforBedrockResponse):
         """Stop a job."""
         job = self._find(parameters)
         if not self.emulator.cancel(job):
-            name, status = job.ids["ingestionJobId"], job.status(self.emulator.clock.time())
-            code = self.emulator.settings(INGESTION.job_type)["cancel_ended"]
+            name, status = job.ids["ingestionJobId"], job.status(self.now)
+            code = self.setting(INGESTION, "cancel_ended")
             raise EmulatedError(code, f"Ingestion job {name} cannot be stopped: its status is {status}.")
         return {"ingestionJob": self._record(job)}
 
     def list_ingestion_jobs(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return a page of a data source's jobs, without failureReasons; newest first by default [I]."""
         base, source = self._existing_target(parameters)
-        now = self.emulator.clock.time()
-        jobs = self.emulator.on_target(INGESTION, self.current_account, self.region, base, source)
+        now = self.now
+        jobs = self.jobs_on(INGESTION, base, source)
         for wanted in parameters.get("filters", ()):
             jobs = [job for job in jobs if job.status(now) in wanted["values"]]
         order = parameters.get("sortBy", {"attribute": "STARTED_AT", "order": "DESCENDING"})
@@ -166,48 +157,40 @@ class BedrockEmulation(EmulatedResponse, AgentsforBedrockResponse):
 
     def _existing_target(self, parameters: Mapping[str, Any]) -> tuple[str, str]:
         base, source = parameters["knowledgeBaseId"], parameters["dataSourceId"]
-        missing = self.emulator.settings(INGESTION.job_type)["missing_targets"]
+        missing = self.setting(INGESTION, "missing_targets")
         for kind, name in (("Knowledge base", base), ("Data source", source)):
             if name in missing:
                 raise EmulatedError("ResourceNotFoundException", f"{kind} {name} does not exist.")
         return base, source
 
     def _started_with_token(self, parameters: Mapping[str, Any]) -> Job | None:
-        token, settings = parameters.get("clientToken"), self.emulator.settings(INGESTION.job_type)
-        oldest = self.emulator.clock.time() - settings["token_lifetime"]
-        for job in self.emulator.on_target(INGESTION, self.current_account, self.region):
+        token, oldest = parameters.get("clientToken"), self.now - self.setting(INGESTION, "token_lifetime")
+        for job in self.jobs_on(INGESTION):
             if token is not None and job.parameters.get("clientToken") == token and job.created > oldest:
                 if job.parameters != parameters:
-                    raise EmulatedError(
-                        settings["token_mismatch"], "The clientToken was used with other parameters."
-                    )
+                    code = self.setting(INGESTION, "token_mismatch")
+                    raise EmulatedError(code, "The clientToken was used with other parameters.")
                 return job
         return None
 
     def _require_free(self, base: str, source: str) -> None:
-        settings = self.emulator.settings(INGESTION.job_type)
         for code, name, target, what in (
             ("ConflictException", "limit_per_data_source", (base, source), f"Data source {source}"),
             ("ConflictException", "limit_per_knowledge_base", (base,), f"Knowledge base {base}"),
             ("ServiceQuotaExceededException", "limit_per_account", (), "The account"),
         ):
-            most = settings[name]
-            if most is None:
-                continue
-            jobs = self.emulator.running(INGESTION, self.current_account, self.region, *target)
-            if len(jobs) >= most:
-                raise EmulatedError(code, f"{what} has {len(jobs)} ongoing ingestion jobs of at most {most}.")
+            self.require_room(self.setting(INGESTION, name), self.jobs_on(INGESTION, *target), code, what)
 
     def _find(self, parameters: Mapping[str, Any]) -> Job:
         self._existing_target(parameters)
         ids = [parameters[name] for name in INGESTION.identity]
-        job = self.emulator.find(INGESTION, self.current_account, self.region, *ids)
+        job = self.find_job(INGESTION, *ids)
         if job is None:
             raise EmulatedError("ResourceNotFoundException", f"Ingestion job {ids[-1]} does not exist.")
         return job
 
     def _record(self, job: Job) -> dict[str, Any]:
-        now = self.emulator.clock.time()
+        now = self.now
         status, ended = job.status(now), job.ended(now)
         record: dict[str, Any] = {
             **job.ids,

@@ -177,11 +177,6 @@ class Emulator(EmulatorControl):
         """Return the jobs of a target in the order of their start."""
         return self._targets.get((life.job_type, account, region, *target), [])
 
-    def running(self, life: LifeCycle, account: str, region: str, *target: str) -> list[Job]:
-        """Return those of a target that have not ended."""
-        now = self.clock.time()
-        return [job for job in self.on_target(life, account, region, *target) if job.ended(now) is None]
-
     def cancel(self, job: Job) -> bool:
         """Cancel a job; False if it had ended already."""
         with self.lock:

@@ -27,8 +27,8 @@ from moto.quicksight.responses import QuickSightResponse
 from airflow_jobs_provider.testing.clock import moment
 from airflow_jobs_provider.testing.errors import EmulatedError
 from airflow_jobs_provider.testing.job import Job
+from airflow_jobs_provider.testing.job_service import JobService
 from airflow_jobs_provider.testing.lifecycle import LifeCycle
-from airflow_jobs_provider.testing.responses import EmulatedResponse
 from airflow_jobs_provider.testing.settings import (
     MISSING_TARGETS,
     Setting,
@@ -71,7 +71,7 @@ INGESTION = LifeCycle(
 )
 
 
-class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
+class QuickSightEmulation(JobService, QuickSightResponse):
     """The four operations on ingestions; all others are moto's."""
 
     service = "quicksight"
@@ -117,7 +117,7 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
     def cancel_ingestion(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Cancel an ingestion. The answer does not say in which status it is."""
         job = self._find(parameters)
-        answer = self.emulator.settings(INGESTION.job_type)["cancel_ended"]
+        answer = self.setting(INGESTION, "cancel_ended")
         if not self.emulator.cancel(job) and answer != "success":
             raise EmulatedError(
                 answer, f"Ingestion {job.ids['IngestionId']} is not running.", ResourceType="INGESTION"
@@ -145,18 +145,18 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
         return job
 
     def _require_dataset(self, dataset: str) -> None:
-        if dataset in self.emulator.settings(INGESTION.job_type)["missing_targets"]:
+        if dataset in self.setting(INGESTION, "missing_targets"):
             raise EmulatedError(
                 "ResourceNotFoundException", f"Dataset {dataset} is not found.", ResourceType="DATA_SET"
             )
 
     def _require_quota(self, account: str, dataset: str) -> None:
-        quota = self.emulator.settings(INGESTION.job_type)["quota"]
+        quota = self.setting(INGESTION, "quota")
         if quota is None:
             return
         jobs = self.emulator.on_target(INGESTION, account, self.region, dataset)
         # They stand in the order of their start: it is enough to look at one.
-        if quota == 0 or (len(jobs) >= quota and jobs[-quota].created > self.emulator.clock.time() - DAY):
+        if quota == 0 or (len(jobs) >= quota and jobs[-quota].created > self.now - DAY):
             raise EmulatedError(
                 "LimitExceededException",
                 f"The limit of {quota} manual refreshes of dataset {dataset} in 24 hours is reached.",
@@ -164,7 +164,7 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
             )
 
     def _record(self, job: Job) -> dict[str, Any]:
-        now = self.emulator.clock.time()
+        now = self.now
         status, ended = job.status(now), job.ended(now)
         record: dict[str, Any] = {
             "Arn": _arn(self.partition, job),

@@ -11,7 +11,7 @@ import contextlib
 import re
 import socket
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,10 +29,7 @@ from werkzeug.exceptions import NotFound
 from airflow_jobs_provider.testing import moto_services, operations
 from airflow_jobs_provider.testing.engine import Emulator, emulator
 from airflow_jobs_provider.testing.errors import Answer, EmulatedError, error_answer, error_of
-from airflow_jobs_provider.testing.job import Job
 from airflow_jobs_provider.testing.journal import Call
-from airflow_jobs_provider.testing.lifecycle import LIFE_CYCLES, LifeCycle
-from airflow_jobs_provider.testing.pages import Item, page_of, slice_of
 
 if TYPE_CHECKING:
     from moto.core.model import OperationModel
@@ -74,28 +71,12 @@ class EmulatedResponse(BaseResponse):
     validation_error: ClassVar[str] = "ValidationException"
     #: What it calls it when a single parameter has an error of its own.
     parameter_errors: ClassVar[Mapping[str, str]] = {}
-    #: The job types.
-    lives: ClassVar[tuple[LifeCycle, ...]] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        RESPONSES.append(cls)
-        operations.SERVICES.add(cls.service)
-        LIFE_CYCLES.update({life.job_type: life for life in cls.lives})
-
-    def page(self, jobs: Sequence[Job], token: str | None, size: int) -> tuple[list[Job], str | None]:
-        """Return a page of jobs, newest first; see :func:`page_of`. A bad token is refused."""
-        try:
-            return page_of(jobs, token, size)
-        except ValueError as error:
-            raise self._bad_token(error) from None
-
-    def slice(self, items: Sequence[Item], token: str | None, size: int) -> tuple[list[Item], str | None]:
-        """Return a page of anything, in the order given; see :func:`slice_of`. A bad token is refused."""
-        try:
-            return slice_of(items, token, size)
-        except ValueError as error:
-            raise self._bad_token(error) from None
+        if hasattr(cls, "service"):
+            RESPONSES.append(cls)
+            operations.SERVICES.add(cls.service)
 
     def _dispatch(self, request: Request, full_url: str | None = None, headers: Any = None) -> Any:
         try:
@@ -191,9 +172,6 @@ class EmulatedResponse(BaseResponse):
             if name in members and operations.complaints(members[name], parameters.get(name)):
                 return code
         return self.validation_error
-
-    def _bad_token(self, error: ValueError) -> EmulatedError:
-        return EmulatedError(self.parameter_errors.get("NextToken", self.validation_error), str(error))
 
     def _read_caller(self, request: Request) -> None:
         self.emulator: Emulator = request.environ.get(ENVIRON_KEY, emulator)

@@ -162,4 +162,28 @@ BEDROCK = Kind(
     limits=("limit_per_data_source", "limit_per_knowledge_base", "limit_per_account"),
 )
 
-KINDS = (QUICKSIGHT, BEDROCK)
+STORE = "11111111-2222-3333-4444-555555555555"
+CLOUDTRAIL = Kind(
+    job_type="cloudtrail-query",
+    service="cloudtrail",
+    start="StartQuery",
+    parameters={},
+    fresh={"QueryStatement": f"SELECT eventID, {{n}} FROM {STORE} LIMIT 5"},
+    ids={"QueryId": "QueryId"},
+    read="DescribeQuery",
+    status="QueryStatus",
+    cancel="CancelQuery",
+    statuses=("QUEUED", "RUNNING", "FINISHED"),
+    cancelled="CANCELLED",
+    listing=("ListQueries", {"EventDataStore": STORE}, "Queries[].QueryId"),
+    paging=("MaxResults", "NextToken"),
+    unknown=({"QueryId": STORE}, "QueryIdNotFoundException"),
+    missing=(STORE, "EventDataStoreNotFoundException"),
+    bad=({"DeliveryS3Uri": "S3://nowhere"}, "InvalidParameterException"),
+    bad_token="InvalidNextTokenException",
+    late="InactiveQueryException",
+    busy=("limit_per_account", "MaxConcurrentQueriesException"),
+    limits=("limit_per_account",),
+)
+
+KINDS = (QUICKSIGHT, BEDROCK, CLOUDTRAIL)

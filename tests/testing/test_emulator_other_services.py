@@ -21,8 +21,8 @@ from airflow_jobs_provider.testing import (
 )
 from airflow_jobs_provider.testing.errors import EmulatedError
 from airflow_jobs_provider.testing.job import Job
+from airflow_jobs_provider.testing.job_service import JobService
 from airflow_jobs_provider.testing.lifecycle import LifeCycle
-from airflow_jobs_provider.testing.responses import EmulatedResponse
 from tests.testing.conftest import ClientFactory
 
 GRAPH = "g-0123456789"
@@ -44,7 +44,7 @@ def neptune() -> Iterator[None]:
     )
     before = [*responses.RESPONSES], {*operations.SERVICES}, {**lifecycle.LIFE_CYCLES}
 
-    class StandIn(EmulatedResponse):
+    class StandIn(JobService):
         service = "neptune-graph"
         moto_package = "neptunegraph"
         lives = (import_task,)
