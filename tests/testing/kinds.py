@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jmespath
@@ -28,7 +28,7 @@ class Kind:
     :param listing: the list operation, its parameters, and JMESPath to the ids of what it lists.
     :param paging: the parameters for the size and for the token of a page.
     :param unknown: ids of a job that does not exist, and the error of a read or a cancel of it.
-    :param missing: a target, and the error of a start when it does not exist.
+    :param missing: a setting, a target to put there, and the error of a start on that target.
     :param bad: parameters of the start that get past botocore, and the error that the service has for them.
     """
 
@@ -45,7 +45,7 @@ class Kind:
     listing: tuple[str, Mapping[str, Any], str]
     paging: tuple[str, str]
     unknown: tuple[Mapping[str, Any], str]
-    missing: tuple[str, str]
+    missing: tuple[str, str, str]
     bad: tuple[Mapping[str, Any], str]
     bad_token: str
     busy: tuple[str, str]
@@ -126,7 +126,7 @@ QUICKSIGHT = Kind(
         {"AwsAccountId": ACCOUNT, "DataSetId": "sales", "IngestionId": "nobody"},
         "ResourceNotFoundException",
     ),
-    missing=("sales", "ResourceNotFoundException"),
+    missing=("missing_targets", "sales", "ResourceNotFoundException"),
     bad=({"IngestionType": "HALF"}, "InvalidParameterValueException"),
     bad_token="InvalidNextTokenException",
     busy=("quota", "LimitExceededException"),
@@ -154,7 +154,7 @@ BEDROCK = Kind(
     listing=("ListIngestionJobs", KNOWLEDGE_BASE, "ingestionJobSummaries[].ingestionJobId"),
     paging=("maxResults", "nextToken"),
     unknown=({**KNOWLEDGE_BASE, "ingestionJobId": "NOBODY1234"}, "ResourceNotFoundException"),
-    missing=("KB12345678", "ResourceNotFoundException"),
+    missing=("missing_targets", "KB12345678", "ResourceNotFoundException"),
     bad=({"dataSourceId": "DS123456789"}, "ValidationException"),
     bad_token="ValidationException",
     late="ConflictException",
@@ -178,7 +178,7 @@ CLOUDTRAIL = Kind(
     listing=("ListQueries", {"EventDataStore": STORE}, "Queries[].QueryId"),
     paging=("MaxResults", "NextToken"),
     unknown=({"QueryId": STORE}, "QueryIdNotFoundException"),
-    missing=(STORE, "EventDataStoreNotFoundException"),
+    missing=("missing_targets", STORE, "EventDataStoreNotFoundException"),
     bad=({"DeliveryS3Uri": "S3://nowhere"}, "InvalidParameterException"),
     bad_token="InvalidNextTokenException",
     late="InactiveQueryException",
@@ -186,4 +186,58 @@ CLOUDTRAIL = Kind(
     limits=("limit_per_account",),
 )
 
-KINDS = (QUICKSIGHT, BEDROCK, CLOUDTRAIL)
+GRAPH = "g-0123456789"
+ROLE = "arn:aws:iam::123456789012:role/r"
+KEY_ARN = "arn:aws:kms:eu-west-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+IMPORT = Kind(
+    job_type="neptune-import",
+    service="neptune-graph",
+    start="StartImportTask",
+    parameters={"graphIdentifier": GRAPH, "roleArn": ROLE},
+    fresh={"source": "s3://bucket/{n}"},
+    ids={"taskIdentifier": "taskId"},
+    read="GetImportTask",
+    status="status",
+    cancel="CancelImportTask",
+    statuses=(
+        *("INITIALIZING", "EXPORTING", "ANALYZING_DATA", "IMPORTING", "REPROVISIONING", "ROLLING_BACK"),
+        "SUCCEEDED",
+    ),
+    stopping="CANCELLING",
+    cancelled="CANCELLED",
+    listing=("ListImportTasks", {"graphIdentifier": GRAPH}, "tasks[].taskId"),
+    paging=("maxResults", "nextToken"),
+    unknown=({"taskIdentifier": "t-nobody1234"}, "ResourceNotFoundException"),
+    missing=("missing_targets", GRAPH, "ResourceNotFoundException"),
+    bad=({"graphIdentifier": f"{GRAPH}0"}, "ValidationException"),
+    bad_token="ValidationException",
+    late="ConflictException",
+    busy=("limit_per_graph", "ConflictException"),
+    limits=("limit_per_graph",),
+)
+CREATE_GRAPH = replace(
+    IMPORT,
+    job_type="neptune-create-graph",
+    start="CreateGraphUsingImportTask",
+    parameters={"source": "s3://bucket/key", "roleArn": ROLE},
+    fresh={"graphName": "graph-{n}"},
+    listing=("ListImportTasks", {}, "tasks[].taskId"),
+    missing=("existing_targets", "graph-0", "ConflictException"),
+    bad=({"graphName": "g-raph"}, "ValidationException"),
+    busy=("limit_per_account", "ServiceQuotaExceededException"),
+    limits=("limit_per_account",),
+)
+EXPORT = replace(
+    IMPORT,
+    job_type="neptune-export",
+    start="StartExportTask",
+    parameters={"graphIdentifier": GRAPH, "roleArn": ROLE, "format": "CSV", "kmsKeyIdentifier": KEY_ARN},
+    fresh={"destination": "s3://bucket/{n}"},
+    read="GetExportTask",
+    cancel="CancelExportTask",
+    statuses=("INITIALIZING", "EXPORTING", "SUCCEEDED"),
+    listing=("ListExportTasks", {"graphIdentifier": GRAPH}, "tasks[].taskId"),
+    bad=({"format": "XML"}, "ValidationException"),
+)
+
+KINDS = (QUICKSIGHT, BEDROCK, CLOUDTRAIL, IMPORT, CREATE_GRAPH, EXPORT)

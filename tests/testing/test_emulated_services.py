@@ -121,8 +121,8 @@ def test_unknown_job(calls: Calls) -> None:
 
 def test_missing_target(calls: Calls, server: EmulatorServer) -> None:
     """A typo in the name of what a job runs on must be seen as the service's own "not found"."""
-    target, code = calls.kind.missing
-    server.emulator.configure(calls.kind.job_type, missing_targets=[target])
+    setting, target, code = calls.kind.missing
+    server.emulator.configure(calls.kind.job_type, **{setting: [target]})
 
     assert code_of(calls.start) == code
     assert server.emulator.jobs() == []
