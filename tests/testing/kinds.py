@@ -22,6 +22,7 @@ class Kind:
     :param ids: the parameters of a read and of a cancel: JMESPath over the start's parameters and answer.
     :param status: JMESPath to the status in the answer of the read.
     :param statuses: the running ones in order, then the success.
+    :param main: the running one in which the work is done.
     :param late: the error of a cancel that comes too late; None: it is a success.
     :param busy: which setting limits the starts, and the error of a start when the limit is reached.
     :param limits: every setting that limits the starts.
@@ -51,6 +52,7 @@ class Kind:
     busy: tuple[str, str]
     limits: tuple[str, ...]
     fresh: Mapping[str, str]
+    main: str
     stopping: str | None = None
     failed: str = "FAILED"
     late: str | None = None
@@ -115,6 +117,7 @@ QUICKSIGHT = Kind(
     status="Ingestion.IngestionStatus",
     cancel="CancelIngestion",
     statuses=("INITIALIZED", "QUEUED", "RUNNING", "COMPLETED"),
+    main="RUNNING",
     cancelled="CANCELLED",
     listing=(
         "ListIngestions",
@@ -149,6 +152,7 @@ BEDROCK = Kind(
     status="ingestionJob.status",
     cancel="StopIngestionJob",
     statuses=("STARTING", "IN_PROGRESS", "COMPLETE"),
+    main="IN_PROGRESS",
     stopping="STOPPING",
     cancelled="STOPPED",
     listing=("ListIngestionJobs", KNOWLEDGE_BASE, "ingestionJobSummaries[].ingestionJobId"),
@@ -174,6 +178,7 @@ CLOUDTRAIL = Kind(
     status="QueryStatus",
     cancel="CancelQuery",
     statuses=("QUEUED", "RUNNING", "FINISHED"),
+    main="RUNNING",
     cancelled="CANCELLED",
     listing=("ListQueries", {"EventDataStore": STORE}, "Queries[].QueryId"),
     paging=("MaxResults", "NextToken"),
@@ -203,6 +208,7 @@ IMPORT = Kind(
         *("INITIALIZING", "EXPORTING", "ANALYZING_DATA", "IMPORTING", "REPROVISIONING", "ROLLING_BACK"),
         "SUCCEEDED",
     ),
+    main="IMPORTING",
     stopping="CANCELLING",
     cancelled="CANCELLED",
     listing=("ListImportTasks", {"graphIdentifier": GRAPH}, "tasks[].taskId"),
@@ -236,8 +242,34 @@ EXPORT = replace(
     read="GetExportTask",
     cancel="CancelExportTask",
     statuses=("INITIALIZING", "EXPORTING", "SUCCEEDED"),
+    main="EXPORTING",
     listing=("ListExportTasks", {"graphIdentifier": GRAPH}, "tasks[].taskId"),
     bad=({"format": "XML"}, "ValidationException"),
 )
 
-KINDS = (QUICKSIGHT, BEDROCK, CLOUDTRAIL, IMPORT, CREATE_GRAPH, EXPORT)
+LOGS = Kind(
+    job_type="logs-query",
+    service="logs",
+    start="StartQuery",
+    parameters={"logGroupName": "/app", "startTime": 1, "endTime": 2},
+    fresh={"queryString": "fields @message | limit {n}"},
+    ids={"queryId": "queryId"},
+    read="GetQueryResults",
+    status="status",
+    cancel="StopQuery",
+    statuses=("Scheduled", "Running", "Unknown", "Complete"),
+    main="Running",
+    failed="Failed",
+    cancelled="Cancelled",
+    listing=("DescribeQueries", {}, "queries[].queryId"),
+    paging=("maxResults", "nextToken"),
+    unknown=({"queryId": "nobody"}, "ResourceNotFoundException"),
+    missing=("missing_targets", "/app", "ResourceNotFoundException"),
+    bad=({"logGroupName": "no group"}, "InvalidParameterException"),
+    bad_token="InvalidParameterException",
+    late="InvalidParameterException",
+    busy=("limit_per_account", "LimitExceededException"),
+    limits=("limit_per_account",),
+)
+
+KINDS = (QUICKSIGHT, BEDROCK, CLOUDTRAIL, IMPORT, CREATE_GRAPH, EXPORT, LOGS)
