@@ -22,6 +22,11 @@ def moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, timezone.utc)
 
 
+def seconds_of(timestamp: datetime) -> float:
+    """Return a request's timestamp as seconds since the epoch: without a zone, as moto reads them, it is UTC."""
+    return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=timezone.utc)).timestamp()
+
+
 class SystemClock:
     """Real time."""
 

@@ -31,7 +31,7 @@ from typing import Any, ClassVar
 
 from moto.cloudtrail.responses import CloudTrailResponse
 
-from airflow_jobs_provider.testing.clock import moment
+from airflow_jobs_provider.testing.clock import moment, seconds_of
 from airflow_jobs_provider.testing.errors import EmulatedError
 from airflow_jobs_provider.testing.job import Job
 from airflow_jobs_provider.testing.job_service import JobService
@@ -143,8 +143,8 @@ class CloudTrailEmulation(JobService, CloudTrailResponse):
         begin, end = parameters.get("StartTime"), parameters.get("EndTime")
         if begin is not None and end is not None and begin > end:
             raise EmulatedError("InvalidDateRangeException", "The start time is after the end time.")
-        oldest = max(now - LISTED_FOR, 0.0 if begin is None else begin.timestamp())
-        newest = now if end is None else end.timestamp()
+        oldest = max(now - LISTED_FOR, 0.0 if begin is None else seconds_of(begin))
+        newest = now if end is None else seconds_of(end)
         wanted = parameters.get("QueryStatus")
         jobs = [
             job

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -136,6 +137,22 @@ def test_list_filters(lake: Any, server: EmulatorServer, clock: ManualClock) -> 
     assert listed(EndTime=now - timedelta(seconds=120)) == queries[1::-1]
     clock.advance(7 * 24 * 60 * 60 - 100)
     assert listed() == queries[:1:-1]
+
+
+def test_time_zone_of_the_machine(lake: Any, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same search would find other queries on a machine that is not on UTC."""
+    lake.start_query(QueryStatement=STATEMENT)
+    start = datetime.fromtimestamp(clock.now, timezone.utc)
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        listed = [
+            len(lake.list_queries(EventDataStore=STORE, StartTime=begin)["Queries"])
+            for begin in (start, start + timedelta(seconds=1))
+        ]
+    time.tzset()
+
+    assert listed == [1, 0]
 
 
 @pytest.mark.parametrize(
