@@ -23,7 +23,7 @@ def moment(seconds: float) -> datetime:
 
 
 def seconds_of(timestamp: datetime) -> float:
-    """Return a request's timestamp as seconds since the epoch: without a zone, as moto reads them, it is UTC."""
+    """Return a request's timestamp as seconds since the epoch; moto leaves out the zone, which is UTC."""
     return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=timezone.utc)).timestamp()
 
 
