@@ -19,7 +19,7 @@ Nothing here imports Airflow or the rest of the provider: the emulator judges th
 from __future__ import annotations
 
 try:
-    from airflow_jobs_provider.testing import quicksight, sts
+    from airflow_jobs_provider.testing import bedrock, cloudtrail, logs, neptune_analytics, quicksight, sts
     from airflow_jobs_provider.testing.client import EmulatorClient
     from airflow_jobs_provider.testing.clock import ManualClock
     from airflow_jobs_provider.testing.control import EmulatorControl
@@ -35,7 +35,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 #: The emulated services: importing its module adds a service.
-SERVICES = (quicksight, sts)
+SERVICES = (bedrock, cloudtrail, logs, neptune_analytics, quicksight, sts)
 
 __all__ = [
     "SERVICES",

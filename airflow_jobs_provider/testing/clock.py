@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime, timezone
 from typing import Protocol
 
 
@@ -14,6 +15,16 @@ class Clock(Protocol):
 
     def sleep(self, seconds: float) -> None:
         """Let ``seconds`` pass."""
+
+
+def moment(seconds: float) -> datetime:
+    """Return seconds since the epoch as a timestamp for an answer."""
+    return datetime.fromtimestamp(seconds, timezone.utc)
+
+
+def seconds_of(timestamp: datetime) -> float:
+    """Return a request's timestamp as seconds since the epoch; moto leaves out the zone, which is UTC."""
+    return (timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=timezone.utc)).timestamp()
 
 
 class SystemClock:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ class Emulator(EmulatorControl):
         self._faults: list[Fault] = []
         self._jobs: dict[tuple[str, ...], Job] = {}
         self._targets: dict[tuple[str, ...], list[Job]] = {}
+        self._positions = itertools.count()
         self._journal = Journal(self._journal_limit)
 
     # What tests call.
@@ -146,10 +148,10 @@ class Emulator(EmulatorControl):
     ) -> Job:
         """Start a job: by the first script that matches, or by the defaults.
 
-        :param target: what it runs on (a dataset, a graph): the jobs that a list call shows together.
+        :param target: what it runs on, from the outside in (a knowledge base, a data source): each part of
+            the way is a target too, and the whole account is the one with no name.
         """
         with self.lock:
-            jobs = self._targets.setdefault((life.job_type, account, region, *target), [])
             job = Job(
                 life,
                 account=account,
@@ -158,9 +160,11 @@ class Emulator(EmulatorControl):
                 parameters=parameters,
                 settings={**self.settings(life.job_type), **self._scripted(life.job_type, parameters)},
                 created=self.clock.time(),
-                position=jobs[-1].position + 1 if jobs else 0,
+                position=next(self._positions),
             )
-            jobs.append(job)
+            for depth in range(len(target) + 1):
+                part = (life.job_type, account, region, *target[:depth])
+                self._targets.setdefault(part, []).append(job)
             key = (life.job_type, account, region, *job.ids.values())
             self._jobs[key] = job
             return job

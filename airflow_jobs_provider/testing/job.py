@@ -7,6 +7,7 @@ out from the clock whenever somebody asks: ten thousand waiting jobs cost nothin
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ class Job:
     :param parameters: what it was started with.
     :param settings: every setting of its type.
     :param created: when it was started, seconds since the epoch.
-    :param position: its place among the jobs of its target, in the order of their start.
+    :param position: its place among all jobs, in the order of their start.
     """
 
     def __init__(
@@ -144,3 +145,8 @@ class Job:
             if moment < until:
                 return status
         return str(self.settings["status"])
+
+
+def new_id(alphabet: str, length: int = 10) -> str:
+    """Return an id of a new job as a service chooses it."""
+    return "".join(random.choices(alphabet, k=length))  # noqa: S311 - no secret

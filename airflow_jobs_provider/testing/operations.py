@@ -147,17 +147,16 @@ def _broken_rules(shape: Any, value: Any) -> list[str]:
 
 @cache
 def _compiled(pattern: str) -> re.Pattern[str] | None:
-    # Without its "$", which in Python also matches before a line feed; \Z does not.
-    text = f"{pattern[:-1]}\\Z" if pattern.endswith("$") and not pattern.endswith("\\$") else pattern
     try:
-        return re.compile(text)
+        return re.compile(pattern)
     except re.error:  # a Java expression that Python does not know
         return None
 
 
 def _matches(pattern: str, value: str) -> bool:
     compiled = _compiled(pattern)
-    return compiled is None or compiled.search(value) is not None
+    # The whole value, although newer models leave out ^ and $: the services match that way.
+    return compiled is None or compiled.fullmatch(value) is not None
 
 
 def _join(path: str, name: str) -> str:

@@ -20,24 +20,24 @@ Facts marked [I] are inferred: AWS documents them nowhere. The settings beyond t
 from __future__ import annotations
 
 from bisect import bisect_left
-from datetime import datetime, timezone
 from typing import Any, ClassVar
 
 from moto.quicksight.responses import QuickSightResponse
 
+from airflow_jobs_provider.testing.clock import moment
 from airflow_jobs_provider.testing.errors import EmulatedError
 from airflow_jobs_provider.testing.job import Job
+from airflow_jobs_provider.testing.job_service import JobService
 from airflow_jobs_provider.testing.lifecycle import LifeCycle
-from airflow_jobs_provider.testing.pages import page_of
-from airflow_jobs_provider.testing.responses import EmulatedResponse
 from airflow_jobs_provider.testing.settings import (
+    MISSING_TARGETS,
     Setting,
     count,
-    one_of,
+    limit,
     one_of_shape,
     optional,
+    refusal,
     text,
-    texts,
 )
 
 DAY = 24 * 60 * 60
@@ -64,24 +64,19 @@ INGESTION = LifeCycle(
         "error_message": Setting(
             "The emulated ingestion failed.", text, "ErrorInfo.Message", needs_status="FAILED"
         ),
-        "quota": Setting(32, optional(count), "manual refreshes of a dataset in 24 hours", per_job=False),
-        "missing_targets": Setting([], texts, "ids of datasets that do not exist", per_job=False),
-        "cancel_ended": Setting(
-            "success",
-            one_of("success", "ResourceNotFoundException"),
-            "what a cancel of an ended ingestion says",
-            per_job=False,
-        ),
+        "quota": limit(32, "manual refreshes of a dataset in 24 hours"),
+        "missing_targets": MISSING_TARGETS,
+        "cancel_ended": refusal("success", "ResourceNotFoundException"),
     },
 )
 
 
-class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
+class QuickSightEmulation(JobService, QuickSightResponse):
     """The four operations on ingestions; all others are moto's."""
 
     service = "quicksight"
     moto_package = "quicksight"
-    life = INGESTION
+    lives = (INGESTION,)
     emulates = ("CreateIngestion", "DescribeIngestion", "CancelIngestion", "ListIngestions")
     # moto has the first, but for ids without a dot and account ids of digits only.
     url_paths: ClassVar[tuple[str, ...]] = (
@@ -89,6 +84,7 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
         "{0}/accounts/(?P<account_id>[^/]+)/data-sets/(?P<datasetid>[^/]+)/ingestions$",
     )
     validation_error = "InvalidParameterValueException"
+    parameter_errors: ClassVar[dict[str, str]] = {"NextToken": "InvalidNextTokenException"}
 
     def create_ingestion(self, parameters: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
         """Start an ingestion."""
@@ -121,7 +117,7 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
     def cancel_ingestion(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Cancel an ingestion. The answer does not say in which status it is."""
         job = self._find(parameters)
-        answer = self.emulator.settings(INGESTION.job_type)["cancel_ended"]
+        answer = self.setting(INGESTION, "cancel_ended")
         if not self.emulator.cancel(job) and answer != "success":
             raise EmulatedError(
                 answer, f"Ingestion {job.ids['IngestionId']} is not running.", ResourceType="INGESTION"
@@ -133,10 +129,7 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
         account, dataset = parameters["AwsAccountId"], parameters["DataSetId"]
         self._require_dataset(dataset)
         jobs = self.emulator.on_target(INGESTION, account, self.region, dataset)
-        try:
-            page, token = page_of(jobs, parameters.get("NextToken"), parameters.get("MaxResults", 100))
-        except ValueError as error:
-            raise EmulatedError("InvalidNextTokenException", str(error)) from None
+        page, token = self.page(jobs, parameters.get("NextToken"), parameters.get("MaxResults", 100))
         return {"Ingestions": [self._record(job) for job in page], "NextToken": token, "Status": 200}
 
     def _find(self, parameters: dict[str, Any]) -> Job:
@@ -152,18 +145,18 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
         return job
 
     def _require_dataset(self, dataset: str) -> None:
-        if dataset in self.emulator.settings(INGESTION.job_type)["missing_targets"]:
+        if dataset in self.setting(INGESTION, "missing_targets"):
             raise EmulatedError(
                 "ResourceNotFoundException", f"Dataset {dataset} is not found.", ResourceType="DATA_SET"
             )
 
     def _require_quota(self, account: str, dataset: str) -> None:
-        quota = self.emulator.settings(INGESTION.job_type)["quota"]
+        quota = self.setting(INGESTION, "quota")
         if quota is None:
             return
         jobs = self.emulator.on_target(INGESTION, account, self.region, dataset)
         # They stand in the order of their start: it is enough to look at one.
-        if quota == 0 or (len(jobs) >= quota and jobs[-quota].created > self.emulator.clock.time() - DAY):
+        if quota == 0 or (len(jobs) >= quota and jobs[-quota].created > self.now - DAY):
             raise EmulatedError(
                 "LimitExceededException",
                 f"The limit of {quota} manual refreshes of dataset {dataset} in 24 hours is reached.",
@@ -171,13 +164,13 @@ class QuickSightEmulation(EmulatedResponse, QuickSightResponse):
             )
 
     def _record(self, job: Job) -> dict[str, Any]:
-        now = self.emulator.clock.time()
+        now = self.now
         status, ended = job.status(now), job.ended(now)
         record: dict[str, Any] = {
             "Arn": _arn(self.partition, job),
             "IngestionId": job.ids["IngestionId"],
             "IngestionStatus": status,
-            "CreatedTime": datetime.fromtimestamp(job.created, timezone.utc),
+            "CreatedTime": moment(job.created),
             "RequestSource": "MANUAL",
             "RequestType": job.parameters["IngestionType"],
         }

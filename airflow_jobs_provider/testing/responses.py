@@ -30,7 +30,6 @@ from airflow_jobs_provider.testing import moto_services, operations
 from airflow_jobs_provider.testing.engine import Emulator, emulator
 from airflow_jobs_provider.testing.errors import Answer, EmulatedError, error_answer, error_of
 from airflow_jobs_provider.testing.journal import Call
-from airflow_jobs_provider.testing.lifecycle import LIFE_CYCLES, LifeCycle
 
 if TYPE_CHECKING:
     from moto.core.model import OperationModel
@@ -70,15 +69,14 @@ class EmulatedResponse(BaseResponse):
     emulates: ClassVar[tuple[str, ...]] = ()
     #: What the service calls a bad parameter.
     validation_error: ClassVar[str] = "ValidationException"
-    #: The job type, if the service has one.
-    life: ClassVar[LifeCycle | None] = None
+    #: What it calls it when a single parameter has an error of its own.
+    parameter_errors: ClassVar[Mapping[str, str]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        RESPONSES.append(cls)
-        operations.SERVICES.add(cls.service)
-        if cls.life is not None:
-            LIFE_CYCLES[cls.life.job_type] = cls.life
+        if hasattr(cls, "service"):
+            RESPONSES.append(cls)
+            operations.SERVICES.add(cls.service)
 
     def _dispatch(self, request: Request, full_url: str | None = None, headers: Any = None) -> Any:
         try:
@@ -153,7 +151,8 @@ class EmulatedResponse(BaseResponse):
         wrong = [unreadable] if unreadable else operations.complaints(operation.input_shape, parameters)
         if wrong:
             errors = "1 validation error" if len(wrong) == 1 else f"{len(wrong)} validation errors"
-            raise EmulatedError(self.validation_error, f"{errors} detected: {'; '.join(wrong)}")
+            code = self._code_for(operation, parameters)
+            raise EmulatedError(code, f"{errors} detected: {'; '.join(wrong)}")
         result: Mapping[str, Any] = getattr(self, xform_name(str(operation.name)))(parameters)
         serializer_class = get_serializer_class(self.service, str(get_service_model(self.service).protocol))
         members = getattr(operation.output_shape, "members", {})
@@ -166,6 +165,13 @@ class EmulatedResponse(BaseResponse):
             if member.serialization.get("location") == "statusCode":
                 status = result.get(name, status)
         return status, {**answer["headers"], "x-amzn-RequestId": self.request_id}, str(answer["body"])
+
+    def _code_for(self, operation: OperationModel, parameters: Mapping[str, Any]) -> str:
+        members = getattr(operation.input_shape, "members", {})
+        for name, code in self.parameter_errors.items():
+            if name in members and operations.complaints(members[name], parameters.get(name)):
+                return code
+        return self.validation_error
 
     def _read_caller(self, request: Request) -> None:
         self.emulator: Emulator = request.environ.get(ENVIRON_KEY, emulator)

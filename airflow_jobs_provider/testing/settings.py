@@ -7,7 +7,7 @@ adds the setting's name and the value.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,21 @@ def texts(value: Any) -> frozenset[str]:
     return frozenset(value)
 
 
+def lines(value: Any) -> list[str]:
+    """Check for a list of strings, in their order."""
+    _require(isinstance(value, (list, tuple)), "a list of strings")
+    _require(all(isinstance(item, str) for item in value), "a list of strings")
+    return list(value)
+
+
+def rows(value: Any) -> list[dict[str, str]]:
+    """Check for the rows of a query's result: every value becomes a string, as the services return it."""
+    what = "a list of rows, each a mapping of columns to values"
+    _require(isinstance(value, (list, tuple)), what)
+    _require(all(isinstance(row, Mapping) for row in value), what)
+    return [{str(column): str(item) for column, item in row.items()} for row in value]
+
+
 def optional(check: Check) -> Check:
     """Return a check that also accepts None."""
     return lambda value: None if value is None else check(value)
@@ -111,6 +126,20 @@ def one_of_shape(service: str, shape: str) -> Check:
         return str(one_of(*enumeration.enum)(value))
 
     return check
+
+
+#: The setting of what is not there.
+MISSING_TARGETS = Setting([], texts, "ids of targets that do not exist", per_job=False)
+
+
+def limit(default: int | None, doc: str) -> Setting:
+    """Return the setting of a limit; None for no limit."""
+    return Setting(default, optional(count), doc, per_job=False)
+
+
+def refusal(*answers: str) -> Setting:
+    """Return the setting of what a cancel says when it comes too late: by default the first one."""
+    return Setting(answers[0], one_of(*answers), "what a cancel of an ended job says", per_job=False)
 
 
 def named(name: str, value: Any, check: Check, owner: str = "") -> Any:
