@@ -475,9 +475,17 @@ def test_a_kill_without_cancel_on_kill_cancels_nothing(case: Case, aws: Emulator
     """Who switched cancelling off means it."""
     aws.configure(case.job_type.name, duration=60)
     operator = case.start(cancel_on_kill=False)
-    threading.Timer(0.3, operator.on_kill).start()
+
+    def kill() -> None:
+        while not aws.journal(case.job_type.describe.api_name):
+            time.sleep(0.01)
+        operator.on_kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
     with pytest.raises(TaskKilledError):
         operator.execute(context)
+    killer.join()
     assert only_job(aws)["cancels"] == 0
 
 
