@@ -109,7 +109,7 @@ def not_found(run: JobRun, cause: AwsApiError) -> JobNotFoundError:
     )
 
 
-def not_cancelled(run: JobRun, cause: AwsApiError, *, asked: bool) -> AwsJobError:
+def not_cancelled(run: JobRun, cause: str, *, asked: bool = False) -> AwsJobError:
     """Return the exception for a cancel that could not be done, or not be seen to have an effect."""
     problem = "was asked to end, but cannot be read" if asked else "could not be cancelled"
     command = job_type_of(run).cancel_command(run)

@@ -153,16 +153,23 @@ def cancel_until_certain(run: JobRun, *, log: Log, started_at: float, patience: 
             if unknown and (not is_young(started_at) or time.time() + pause > give_up):
                 raise not_found(run, error) from error
             if not unknown and (not error.is_transient or time.time() + pause > give_up):
-                raise not_cancelled(run, error, asked=asked) from error
+                raise not_cancelled(run, str(error), asked=asked) from error
         else:
             # A job that the cancel did not find, and that can be read, runs: the cancel came too early.
-            if asked or snapshot.state.is_over or time.time() + pause > give_up:
-                log.info("%s", _achieved(run, snapshot, asked=asked))
+            if asked or snapshot.state.is_over:
+                log.info("%s", _achieved(run, snapshot))
                 return snapshot
+            if time.time() + pause > give_up:
+                raise not_cancelled(run, f"AWS does not take the cancel, and it is {snapshot.status}")
         if problem is not None:
             log.warning("could not cancel %s yet, trying again: %s", name(run), problem)
         yield Pause(pause)
         pause = min(pause * 2, 10.0)
+
+
+def known_for_all_but(seconds: float) -> float:
+    """Return a start so long ago that "not found" is believed in so many seconds."""
+    return time.time() - _EVENTUALLY_CONSISTENT + seconds
 
 
 def is_young(started_at: float) -> bool:
@@ -228,7 +235,7 @@ class Watch:
         self.status = status
         self.said_at = said_at
         self._errors = 0
-        self._error_said_at: dict[str, float] = {}
+        self.error_said_at: dict[str, float] = {}
 
     def saw(self, snapshot: JobSnapshot) -> None:
         """Log a reading if it is news, or if it is time for a sign of life."""
@@ -258,8 +265,8 @@ class Watch:
         elif not error.is_transient:
             raise error
         self._errors += 1
-        if time.time() - self._error_said_at.get(error.code, 0.0) >= _SIGN_OF_LIFE:
-            self._error_said_at[error.code] = time.time()
+        if time.time() - self.error_said_at.get(error.code, 0.0) >= _SIGN_OF_LIFE:
+            self.error_said_at[error.code] = time.time()
             self.log.warning("could not read %s, trying again: %s", name(self.run), error)
         return min(2.0 ** min(self._errors - 1, 10), _SLOWEST_AFTER_ERRORS)
 
@@ -270,10 +277,9 @@ class Watch:
         return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"
 
 
-def _achieved(run: JobRun, snapshot: JobSnapshot, *, asked: bool) -> str:
+def _achieved(run: JobRun, snapshot: JobSnapshot) -> str:
     if not snapshot.state.is_over:
-        verb = "was asked to end" if asked else "did not take the cancel"
-        return f"{name(run)} {verb}; it is still {snapshot.status}"
+        return f"{name(run)} was asked to end; it is still {snapshot.status}"
     if snapshot.state is JobState.CANCELLED:
         return f"{name(run)} is cancelled ({snapshot.status})"
     return f"nothing to cancel: {name(run)} had ended {snapshot.status}"

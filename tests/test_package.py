@@ -73,9 +73,9 @@ def test_what_the_provider_lists_exists() -> None:
     listed = {module for part in parts for entry in info[part] for module in entry["python-modules"]}
     for module in listed:
         importlib.import_module(module)
-    public = modules("operators", "sensors")
-    helpers = {"base", "cancel", "checks", "common", "held", "record", "starting"}
-    assert {m for m in public if m.rpartition(".")[2] not in helpers} <= listed
+    services = {name.rpartition(".")[2] for name in modules("jobs")} - {"errors", "model", "run"}
+    for folder in ("operators", "sensors"):
+        assert {f"airflow_jobs_provider.{folder}.{service}" for service in services} <= listed
 
 
 def test_example_dags_load() -> None:

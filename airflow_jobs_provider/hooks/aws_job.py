@@ -43,6 +43,7 @@ _STS_ATTEMPTS: Any = {"mode": "standard", "total_max_attempts": 4}
 
 # Without a connection, or without credentials, nothing was sent.
 _NOT_SENT = (ConnectionError, CredentialRetrievalError, MetadataRetrievalError)
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 _EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 
 
@@ -255,9 +256,12 @@ class AwsJobHook(AwsBaseHook):
         else:
             code = type(error).__name__
             kind = ErrorKind.FATAL
-            if isinstance(error, _NOT_SENT) and not isinstance(error, (SSLError, NoCredentialsError)):
+            if isinstance(error, SSLError):
+                # It may come while the answer is read; a certificate that is not trusted stays so.
+                kind = ErrorKind.FATAL if _UNTRUSTED in str(error) else ErrorKind.TRANSIENT
+            elif isinstance(error, _NOT_SENT):
                 kind = ErrorKind.REJECTED
-            elif isinstance(error, HTTPClientError) and not isinstance(error, SSLError):
+            elif isinstance(error, HTTPClientError):
                 kind = ErrorKind.TRANSIENT
             hint = ""
             if isinstance(error, NoCredentialsError):

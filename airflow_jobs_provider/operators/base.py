@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
-from airflow_jobs_provider.exceptions import AwsJobError, JobNotFoundError, name
+from airflow_jobs_provider.exceptions import AwsJobError, JobNotFoundError, name, not_cancelled
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
@@ -77,6 +77,8 @@ class StartJobOperator(AwsJobOperator):
                 )
                 snapshot = drive(wait, self.hook_for(job.run), held.sleep)
         except TaskDeferred:
+            # The triggerer has it: a kill of this process while Airflow tidies up is not the task's.
+            held.release()
             raise
         except BaseException:
             if held.run is not None:
@@ -84,8 +86,7 @@ class StartJobOperator(AwsJobOperator):
                 held.release()
             raise
         held.release()
-        records.forget()
-        return self.succeeded(job.run, snapshot)
+        return self._finish(records, job.run, snapshot)
 
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None, run: Mapping[str, Any], started_at: float
@@ -98,8 +99,9 @@ class StartJobOperator(AwsJobOperator):
         """
         records = JobRecordStore(context, self)
         job_run = JobRun.from_json(run)
+        self._held = HeldJob(self.log)
         try:
-            snapshot = self.read_event(event, job_run, started_at)
+            snapshot = self.read_event(event, job_run, started_at, self._held.sleep)
             if snapshot is None:
                 raise self.timed_out(job_run)
             if not snapshot.state.is_over:
@@ -109,7 +111,7 @@ class StartJobOperator(AwsJobOperator):
         except BaseException:
             self._abandon(records, job_run, started_at)
             raise
-        return self._finish_deferred(records, job_run, snapshot)
+        return self._finish(records, job_run, snapshot)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral.
@@ -120,19 +122,24 @@ class StartJobOperator(AwsJobOperator):
         if next_method != TRIGGER_FAIL_REPR:
             return super().resume_execution(next_method, next_kwargs, context)
         records = JobRecordStore(context, self)
-        record = records.load()
-        run = record.run if record is not None and record.is_of(context["ti"]) else None
-        if record is None or run is None:
-            return super().resume_execution(next_method, next_kwargs, context)
         try:
-            snapshot = self.look(run, record.started_at, PATIENCE)
-            if not snapshot.state.is_over:
-                super().resume_execution(next_method, next_kwargs, context)
-        except BaseException:
-            self._abandon(records, run, record.started_at)
-            raise
-        self.log.warning("the wait broke off, but %s has ended", name(run))
-        return self._finish_deferred(records, run, snapshot)
+            record = records.load()
+        except Exception as error:  # noqa: BLE001 - Airflow's own failure is what the task must end with
+            self.log.error("Airflow did not tell which job this try started: %s", error)  # noqa: TRY400
+            record = None
+        if record is None or record.run is None or not record.is_of(context["ti"]):
+            return super().resume_execution(next_method, next_kwargs, context)
+        self._held = HeldJob(self.log)
+        try:
+            snapshot = self.look(record.run, record.started_at, PATIENCE, self._held.sleep)
+        except AwsJobError as error:
+            self.log.warning("%s", error)
+        else:
+            if snapshot.state.is_over:
+                self.log.warning("the wait broke off, but %s has ended", name(record.run))
+                return self._finish(records, record.run, snapshot)
+        self._abandon(records, record.run, record.started_at)
+        return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
         """Cancel the job. Airflow calls this from a signal handler, 5 seconds before it kills the process."""
@@ -151,14 +158,13 @@ class StartJobOperator(AwsJobOperator):
             cancel_on_kill=self.cancel_on_kill,
         )
 
-    def _finish_deferred(self, records: JobRecordStore, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
+    def _finish(self, records: JobRecordStore, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
         try:
             result = self.succeeded(run, snapshot)
         except AwsJobError:
             records.forget()
             raise
-        # The record stays: the scheduler may yet fail this try by a stale event of the process that deferred
-        # (apache/airflow#72716, #71580), and the next try must find the job that has succeeded.
+        records.succeeded()
         return result
 
     def _abandon(self, records: JobRecordStore, run: JobRun, started_at: float) -> None:
@@ -173,8 +179,9 @@ class StartJobOperator(AwsJobOperator):
         except JobNotFoundError:
             self.log.info("nothing to cancel: AWS does not know %s", name(run))
             records.forget()
-        except Exception as error:  # noqa: BLE001 - what made the task give up is what it must fail with
-            self.log.error("%s", error)  # noqa: TRY400 - the message says it all
+        except (Exception, AirflowTaskTimeout) as error:  # noqa: BLE001 - the task fails with why it gave up
+            told = error if isinstance(error, AwsJobError) else not_cancelled(run, repr(error))
+            self.log.error("%s", told)  # noqa: TRY400 - the message says it all
         else:
             if snapshot.state.is_over:
                 records.forget()

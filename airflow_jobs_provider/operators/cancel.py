@@ -11,14 +11,14 @@ from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
 from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
-from airflow_jobs_provider.waiting import cancel_until_certain, drive, wait_until_over
+from airflow_jobs_provider.waiting import cancel_until_certain, drive, known_for_all_but, wait_until_over
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
 
-# Who cancels by hand names a job that AWS must know by now.
-_LONG_AGO = 0.0
+# Seconds in which a job that AWS does not find may be one that another task has just started.
+_GRACE = 15.0
 
 
 class CancelJobOperator(AwsJobOperator):
@@ -53,7 +53,8 @@ class CancelJobOperator(AwsJobOperator):
         """
         run = self.identify()
         AwsJobLink().persist(context["ti"], run)
-        cancel = cancel_until_certain(run, log=self.log, started_at=_LONG_AGO, patience=PATIENCE)
+        since = known_for_all_but(_GRACE)
+        cancel = cancel_until_certain(run, log=self.log, started_at=since, patience=PATIENCE)
         try:
             snapshot = drive(cancel, self.hook)
             if self.wait_for_completion and not snapshot.state.is_over:

@@ -49,7 +49,9 @@ def check_aws(operator: Any, *, only_literal: bool) -> None:
             continue
         if key == "verify" and isinstance(value, bool):
             continue
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        # "False" is what a template renders to, and no path
+        valid = isinstance(value, str) and value not in ("True", "False")
+        if not valid or not re.fullmatch(pattern, value):
             raise ValueError(f"{key} must be {must_be}, not {value!r}")
     if operator.botocore_config is not None:
         try:

@@ -20,6 +20,7 @@ from airflow_jobs_provider.exceptions import (
     not_succeeded,
     too_many_lost,
 )
+from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
 from airflow_jobs_provider.links.aws_job import AwsJobLink
@@ -103,15 +104,19 @@ class AwsJobOperator(BaseOperator):
         return self._make_hook(self.region_name)
 
     def hook_for(self, run: JobRun) -> AwsJobHook:
-        """Return the hook for a job's region, which may be another one: DAGs and connections change."""
-        return self.hook if run.region == self.hook.region else self._make_hook(run.region)
+        """Return the hook for a job of an earlier try, perhaps of another type or region: DAGs change."""
+        # self.hook.region is not asked for: this task's own region may be the one that is wrong
+        known = self.hook.__dict__.get("region", self.region_name)
+        if (run.job_type, run.region) == (self.job_type.name, known):
+            return self.hook
+        return self._make_hook(run.region, job_type_of(run))
 
-    def _make_hook(self, region_name: str | None) -> AwsJobHook:
+    def _make_hook(self, region_name: str | None, job_type: JobType | None = None) -> AwsJobHook:
         # imported here, so that parsing a DAG file does not import boto3
         from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 
         return AwsJobHook(
-            self.job_type,
+            job_type or self.job_type,
             aws_conn_id=self.aws_conn_id,
             region_name=region_name,
             verify=self.verify,
@@ -188,7 +193,11 @@ class AwsJobOperator(BaseOperator):
         )
 
     def read_event(
-        self, event: Mapping[str, Any] | None, run: JobRun, started_at: float
+        self,
+        event: Mapping[str, Any] | None,
+        run: JobRun,
+        started_at: float,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> JobSnapshot | None:
         """Return the reading that a trigger's event carries; ``None`` where the deadline has passed.
 
@@ -197,7 +206,7 @@ class AwsJobOperator(BaseOperator):
         if event is None or event.get("run") != run.to_json():
             # On SQLite, Airflow gives a new trigger the id of an old one: another task's event can come here.
             self.log.warning("the event is not about %s; looking at the job itself", name(run))
-            return self.look(run, started_at)
+            return self.look(run, started_at, sleep=sleep)
         if "error" in event:
             meaning = ErrorKind(event["meaning"])
             if meaning is ErrorKind.NOT_FOUND:

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from airflow_jobs_provider.exceptions import AwsJobError, TaskKilledError, name
+from airflow_jobs_provider.exceptions import AwsJobError, TaskKilledError, name, not_cancelled
 from airflow_jobs_provider.waiting import cancel_until_certain, drive
 
 if TYPE_CHECKING:
@@ -110,5 +110,7 @@ class _Killer:
         )
         try:
             drive(steps, self._hook)
-        except AwsJobError as error:
-            self.info("%s", error)
+        except Exception as error:  # noqa: BLE001 - a thread's exception would reach nobody
+            self.info(
+                "%s", error if isinstance(error, AwsJobError) else not_cancelled(self._run, repr(error))
+            )

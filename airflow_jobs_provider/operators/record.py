@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow_jobs_provider.jobs import JOB_TYPES
 from airflow_jobs_provider.jobs.run import JobRun
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class JobRecord:
     :param retries: ... by the task's retries at the time of the clear.
     :param started_at: when the start was asked for (seconds since the epoch).
     :param confirmed: AWS has answered the start.
+    :param succeeded: the job has; it stays on record because Airflow may yet fail the try.
     :param unwanted: the job was to be cancelled: no later try takes it over.
     """
 
@@ -47,6 +49,7 @@ class JobRecord:
     retries: int
     started_at: float
     confirmed: bool = False
+    succeeded: bool = False
     unwanted: bool = False
 
     def is_of(self, ti: Any) -> bool:
@@ -67,8 +70,15 @@ class JobRecordStore:
         data = self._store.get(_KEY)
         if data is None:
             return None
+        if data["run"] and data["run"]["job_type"] not in JOB_TYPES:
+            log.warning("an earlier try started a job that this version does not know: %s", data["run"])
+            return None
         known = {field.name: data[field.name] for field in fields(JobRecord) if field.name in data}
         return JobRecord(**{**known, "run": data["run"] and JobRun.from_json(data["run"])})
+
+    def is_of_this_try(self, record: JobRecord) -> bool:
+        """Whether this very try wrote a record."""
+        return record.is_of(self._ti)
 
     def was_cleared_since(self, record: JobRecord) -> bool:
         """Whether a clear, not a retry, lies between the try that wrote a record and this one.
@@ -112,12 +122,24 @@ class JobRecordStore:
             )
         )
 
+    def succeeded(self) -> None:
+        """Record that the job has succeeded.
+
+        The record is not removed: the scheduler may yet fail this try by a stale event of the process that
+        deferred (apache/airflow#72716, #71580), or the worker may die before it could report the success. The
+        next try must find the job, and not start another.
+        """
+        self._update(succeeded=True)
+
     def give_up(self) -> None:
         """Record that the job is to be cancelled."""
+        self._update(unwanted=True)
+
+    def _update(self, **changes: Any) -> None:
         try:
             record = self.load()
             if record is not None:
-                self._save(replace(record, unwanted=True))
+                self._save(replace(record, **changes))
         except Exception as error:  # noqa: BLE001 - the cancel that follows matters more
             log.info("Airflow does not keep records of this try any more: %s", error)
 

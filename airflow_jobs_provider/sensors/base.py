@@ -95,20 +95,21 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
     def poke(self, context: Context) -> PokeReturnValue:
         """Read the job once."""
         watch = self._watch = self._watch or self._begin_watch(context)
-        said = watch.said_at
+        before = _to_json(watch, context)
+        over = None
         try:
             snapshot = self.hook_for(watch.run).describe(watch.run)
         except AwsApiError as error:
             watch.failed(error)
+        else:
+            watch.saw(snapshot)
+            over = snapshot if snapshot.state.is_over else None
+        after = None if over else _to_json(watch, context)
+        if self.reschedule and before != after:
+            self._keep(after, context)
+        if over is None:
             return PokeReturnValue(is_done=False)
-        watch.saw(snapshot)
-        if snapshot.state.is_over:
-            if self.reschedule:
-                context["task_state_store"].delete(_KEY)
-            return PokeReturnValue(is_done=True, xcom_value=self.succeeded(watch.run, snapshot))
-        if self.reschedule and watch.said_at != said:
-            context["task_state_store"].set(_KEY, self._to_json(watch, context))
-        return PokeReturnValue(is_done=False)
+        return PokeReturnValue(is_done=True, xcom_value=self.succeeded(watch.run, over))
 
     def execute_complete(
         self, context: Context, event: Mapping[str, Any] | None, run: Mapping[str, Any], started_at: float
@@ -138,19 +139,25 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
         known: Any = context["task_state_store"].get(_KEY) if self.reschedule else None
         if known is not None and known["ti_id"] == str(ti.id):
             run = JobRun.from_json(known["run"])
-            return Watch(run, self.log, known["started_at"], known["status"], known["said_at"])
+            watch = Watch(run, self.log, known["started_at"], known["status"], known["said_at"])
+            watch.error_said_at.update(known["error_said_at"])
+            return watch
         run = self.identify()
         AwsJobLink().persist(ti, run)
-        return Watch(run, self.log, time.time())
+        watch = Watch(run, self.log, time.time())
+        if self.reschedule:
+            self._keep(_to_json(watch, context), context)
+        return watch
 
-    def _to_json(self, watch: Watch, context: Context) -> Any:
-        return {
-            "ti_id": str(context["ti"].id),
-            "run": watch.run.to_json(),
-            "started_at": watch.started_at,
-            "status": watch.status,
-            "said_at": watch.said_at,
-        }
+    def _keep(self, watch: dict[str, Any] | None, context: Context) -> None:
+        store = context["task_state_store"]
+        try:
+            if watch is None:
+                store.delete(_KEY)
+            else:
+                store.set(_KEY, watch)
+        except Exception as error:  # noqa: BLE001 - a line more in the log is no reason to fail
+            self.log.info("Airflow does not keep what this sensor has seen: %s", error)
 
     def _execute_deferred(self, context: Context) -> dict[str, Any]:
         run = self.identify()
@@ -202,6 +209,17 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
             if self.never_fail or (self.soft_fail and isinstance(error, AirflowSensorTimeout)):
                 raise AirflowSkipException(str(error)) from error
             raise
+
+
+def _to_json(watch: Watch, context: Context) -> dict[str, Any]:
+    return {
+        "ti_id": str(context["ti"].id),
+        "run": watch.run.to_json(),
+        "started_at": watch.started_at,
+        "status": watch.status,
+        "said_at": watch.said_at,
+        "error_said_at": dict(watch.error_said_at),
+    }
 
 
 def _seconds(value: object) -> object:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name, not_cancelled
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
@@ -138,8 +138,9 @@ class AwsJobTrigger(BaseTrigger):
         try:
             async with await self._hook() as hook:
                 await adrive(steps, hook)
-        except AwsJobError as error:
-            self.log.error("%s", error)  # noqa: TRY400 - the message says it all
+        except Exception as error:  # noqa: BLE001 - a task's exception would reach nobody
+            told = error if isinstance(error, AwsJobError) else not_cancelled(self.job_run, repr(error))
+            self.log.error("%s", told)  # noqa: TRY400 - the message says it all
 
     async def _hook(self) -> AwsJobHook:
         def make() -> AwsJobHook:

@@ -67,13 +67,37 @@ def test_an_ended_job_whose_cancel_is_not_found_is_a_success(
 
 
 def test_an_unknown_job_fails_unless_accepted(
-    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A typing error in an id must not pass for a cancel."""
+    monkeypatch.setattr("airflow_jobs_provider.waiting._EVENTUALLY_CONSISTENT", 0.0)
     aws.delete(case.job_type.name, {})
     with pytest.raises(JobNotFoundError, match="does not exist in eu-west-1"):
         case.cancel(**started).execute(context)
     assert case.cancel(**started, missing_ok=True).execute(context) is None
+
+
+def test_a_job_that_was_just_started_is_found(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+) -> None:
+    """A teardown may come seconds after the start: "not found" is not believed at once."""
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    aws.fault("error", code=code, operation=case.job_type.cancel.api_name, times=1)
+    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+    result = case.cancel(**started, missing_ok=True).execute(context)
+    assert result is not None
+    assert result["status"] == case.cancelled
+
+
+def test_a_cancel_that_is_not_taken_is_a_failure(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancel of a job that goes on running must not be green."""
+    monkeypatch.setattr("airflow_jobs_provider.operators.cancel.PATIENCE", 1.0)
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    aws.fault("error", code=code, operation=case.job_type.cancel.api_name)
+    with pytest.raises(AwsJobError, match="could not be cancelled and may still be running"):
+        case.cancel(**started).execute(context)
 
 
 def test_what_passes_is_survived(

@@ -21,9 +21,9 @@ from airflow_jobs_provider.exceptions import (
     TaskKilledError,
 )
 from airflow_jobs_provider.operators.base import StartJobOperator
+from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.record import JobRecordStore, derive_token
-from airflow_jobs_provider.operators.starting import JobStart
 from tests.conftest import Context, TaskInstance
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def test_result_names_the_job(case: Case, aws: Emulator, context: Context) -> No
     assert result["region_name"] == "eu-west-1"
     assert result["details"]
     assert only_job(aws)["cancels"] == 0
-    assert context["task_state_store"].values == {}
+    assert context["task_state_store"].values["aws_job"]["succeeded"] is True
 
 
 def test_without_waiting_it_returns_what_the_start_answered(
@@ -233,7 +233,7 @@ def test_a_retry_that_may_not_read_the_old_job_ends_it(case: Case, aws: Emulator
     aws.configure(case.job_type.name, duration=60)
     crashed(case, aws, context)
     aws.fault("error", code="AccessDeniedException", operation=case.job_type.describe.api_name)
-    with pytest.raises(AwsJobError, match="may still be running, but cannot be read"):
+    with pytest.raises(AwsJobError, match=r"of try 1 cannot be read: .*hand: aws"):
         case.start().execute(context.retried())
     assert only_job(aws)["status"] == case.cancelled
 
@@ -250,6 +250,52 @@ def test_a_retry_whose_parameters_are_bad_ends_the_old_job(
     with pytest.raises(ValueError, match="must be"):
         operator.execute(context.retried())
     assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_region_that_is_wrong_by_now_does_not_hide_the_old_job(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """A clear after a typing error in the region must still end the job of before."""
+    aws.configure(case.job_type.name, duration=60)
+    crashed(case, aws, context, region_name="us-east-1")
+    operator = case.start(region_name="{{ params.region }}")
+    operator.region_name = "us east 1"  # what rendering does
+    with pytest.raises(ValueError, match="region_name must be"):
+        operator.execute(context.cleared())
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_quota_that_the_lost_start_has_used_up_finds_its_job(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """The start that was not answered may have been the last one allowed: its job must not be cancelled."""
+    aws.configure(case.job_type.name, duration=0.2)
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "quota")
+    aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)
+    aws.fault("error", code=code, operation=case.job_type.start.api_name, times=1)
+    assert case.start().execute(context)["status"] == case.succeeded
+    assert only_job(aws)["cancels"] == 0
+
+
+def test_a_clear_after_a_success_asks_nothing_about_it(case: Case, aws: Emulator, context: Context) -> None:
+    """The connection may lead to another account by now; the job that has succeeded is no obstacle."""
+    aws.configure(case.job_type.name, duration=0.1)
+    case.start().execute(context)
+    read = len(aws.journal(case.job_type.describe.api_name))
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.describe.api_name, times=1)
+    with pytest.raises(AwsApiError):  # the new job's reading, not the old one's
+        case.start().execute(context.cleared())
+    assert len(aws.jobs()) == 2
+    assert len(aws.journal(case.job_type.describe.api_name)) > read
+
+
+def test_a_kill_after_the_deferral_cancels_nothing(case: Case, aws: Emulator, context: Context) -> None:
+    """The triggerer waits for the job by then; a worker that shuts down must not end it."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start(deferrable=True)
+    deferred(operator, context)
+    operator.on_kill()
+    assert only_job(aws)["cancels"] == 0
 
 
 def test_a_clear_finds_the_old_job_in_its_region(case: Case, aws: Emulator, context: Context) -> None:
@@ -300,19 +346,19 @@ def test_an_old_job_that_vanishes_is_no_obstacle(
     aws.settle(
         case.job_type.name, {}, next(s for s, k in case.job_type.states.items() if k.value == "running")
     )
-    monkeypatch.setattr(JobStart, "_look", _then_delete(aws, case))
+    monkeypatch.setattr(EarlierJob, "_read", _then_delete(aws, case))
     assert case.start().execute(context.cleared())["status"] == case.succeeded
 
 
 def _then_delete(aws: Emulator, case: Case) -> Any:
-    look = JobStart._look
+    read = EarlierJob._read
 
-    def look_and_delete(*arguments: Any) -> Any:
-        found = look(*arguments)
+    def read_and_delete(*arguments: Any) -> Any:
+        found = read(*arguments)
         aws.delete(case.job_type.name, {})
         return found
 
-    return look_and_delete
+    return read_and_delete
 
 
 def test_without_durable_a_retry_cancels_and_starts_anew(case: Case, aws: Emulator, context: Context) -> None:
@@ -623,6 +669,7 @@ def test_bad_input_is_refused_at_parse(case: Case) -> None:
         ("aws_conn_id", " "),
         ("verify", ""),
         ("verify", 7),
+        ("verify", "False"),
     ):
         with pytest.raises(ValueError, match=f"^{key} must be .*{re.escape(repr(value))}$"):
             case.start(**{key: value})

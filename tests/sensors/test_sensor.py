@@ -90,6 +90,18 @@ def test_rescheduled_it_says_and_asks_everything_once(
     assert context["task_state_store"].values == {}
 
 
+def test_rescheduled_an_unknown_job_fails_after_a_minute(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every reading is a new process: the minute counts from the first."""
+    aws.delete(case.job_type.name, {})
+    with pytest.raises(AirflowRescheduleException):
+        case.sensor(**started, mode="reschedule").execute(context)
+    context["task_state_store"].values["aws_job_watch"]["started_at"] -= 61
+    with pytest.raises(JobNotFoundError):
+        case.sensor(**started, mode="reschedule").execute(context)
+
+
 @pytest.mark.parametrize(("soft_fail", "end"), [(False, AirflowSensorTimeout), (True, AirflowSkipException)])
 def test_a_time_out_is_the_same_in_every_mode(
     case: Case,

@@ -1,0 +1,118 @@
+"""The job of an earlier try: taken over, or ended before another is started."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name
+from airflow_jobs_provider.jobs import job_type_of
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
+from airflow_jobs_provider.operators.common import PATIENCE
+from airflow_jobs_provider.waiting import cancel_until_certain, drive, wait_until_over
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.operators.base import StartJobOperator
+    from airflow_jobs_provider.operators.held import HeldJob
+    from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
+
+# Seconds between two readings of a job whose end another one waits for.
+_POLL_INTERVAL = 5.0
+
+
+@dataclass(frozen=True)
+class EarlierJob:
+    """What an earlier try has recorded, seen by this one.
+
+    :param request: fingerprint of what this try asks for.
+    """
+
+    record: JobRecord
+    operator: StartJobOperator
+    records: JobRecordStore
+    held: HeldJob
+    request: str
+
+    @cached_property
+    def unwanted_because(self) -> str | None:
+        """Why this try does not go on with the job; ``None`` where it does."""
+        if self.record.unwanted:
+            return "it was to be cancelled"
+        if self.records.is_of_this_try(self.record):
+            return None
+        if self.records.was_cleared_since(self.record):
+            return "the task was cleared"
+        if not self.operator.durable:
+            return "durable is off"
+        if self.record.request != self.request:
+            return "this try asks for something else"
+        return None
+
+    def settle(self) -> JobSnapshot | None:
+        """See to the job.
+
+        :returns: its reading, where this try takes it over; ``None`` where another can be started.
+        :raises AwsJobError: where it may be running and can be neither taken over nor ended.
+        """
+        log, number, run = self.operator.log, self.record.try_number, self.record.run
+        if run is None:
+            log.warning("try %d was about to start a job and never heard of it", number)
+            return None
+        if self.record.succeeded and self.unwanted_because is not None:
+            log.info("%s of try %d has succeeded; %s", name(run), number, self.unwanted_because)
+            return None
+        try:
+            snapshot = self._read(run)
+        except JobNotFoundError:
+            log.info("%s, which try %d was about to start, is not there", name(run), number)
+            return None
+        if snapshot is None:
+            return None
+        takes_over = snapshot.state in (JobState.RUNNING, JobState.SUCCEEDED)
+        if self.unwanted_because is None and takes_over:
+            log.info("taking over %s (%s), which try %d started", name(run), snapshot.status, number)
+            self.records.take_over(self.record)
+            return snapshot
+        if snapshot.state.is_over:
+            log.info("%s of try %d has ended %s", name(run), number, snapshot.status)
+        else:
+            self._end(run, snapshot)
+        return None
+
+    def _read(self, run: JobRun) -> JobSnapshot | None:
+        """Read the job; ``None`` where that cannot be done and the author does not mind that it runs."""
+        # A job that this try would take over is worth waiting for as long as the task may take.
+        patience = math.inf if self.unwanted_because is None else PATIENCE
+        try:
+            return self.operator.look(run, self.record.started_at, patience, self.held.sleep)
+        except AwsApiError as error:
+            what = f"{name(run)} of try {self.record.try_number} cannot be read: {error}"
+            if self.unwanted_because is not None and not self.operator.cancel_on_kill:
+                self.operator.log.warning("%s", what)
+                return None
+            raise AwsJobError(
+                f"{what}. Nothing else is started, and it is cancelled if that can be done; to cancel it by"
+                f" hand: {job_type_of(run).cancel_command(run)}",
+                run=run,
+            ) from error
+
+    def _end(self, run: JobRun, snapshot: JobSnapshot) -> None:
+        log, number, since = self.operator.log, self.record.try_number, self.record.started_at
+        hook, sleep = self.operator.hook_for(run), self.held.sleep
+        stopping = snapshot.state is JobState.STOPPING
+        if not stopping and not self.operator.cancel_on_kill:
+            log.warning(
+                "%s of try %d goes on, as cancel_on_kill is off: %s", name(run), number, self.unwanted_because
+            )
+            return
+        try:
+            if not stopping:
+                log.info("cancelling %s of try %d first: %s", name(run), number, self.unwanted_because)
+                self.records.give_up()
+                cancel = cancel_until_certain(run, log=log, started_at=since, patience=PATIENCE)
+                drive(cancel, hook, sleep)
+            drive(wait_until_over(run, log=log, poll_interval=_POLL_INTERVAL, started_at=since), hook, sleep)
+        except JobNotFoundError as error:
+            log.info("%s", error)
