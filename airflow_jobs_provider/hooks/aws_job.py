@@ -109,7 +109,7 @@ class AwsJobHook(AwsBaseHook):
                 code="NoRegionError",
             ) from None
         except (ClientError, BotoCoreError) as error:
-            raise self._explained(error, "client") from error
+            raise self._explained(error, f"{self.job_type.service} client") from error
 
     def impatient_twin(self, seconds: float) -> AwsJobHook:
         """Return a hook with a client of its own that gives up on a silent endpoint after ``seconds``.
@@ -132,7 +132,7 @@ class AwsJobHook(AwsBaseHook):
             sts = self._client_of(self._session.client, "sts", None, _STS_ATTEMPTS)
             return str(sts.get_caller_identity()["Account"])
         except (ClientError, BotoCoreError) as error:
-            raise self._explained(error, "GetCallerIdentity") from error
+            raise self._explained(error, "sts GetCallerIdentity") from error
 
     def start(self, values: Mapping[str, Any]) -> tuple[JobRun, JobSnapshot]:
         """Start a job.
@@ -245,8 +245,10 @@ class AwsJobHook(AwsBaseHook):
             self.__dict__.pop(cached, None)
 
     def _explained(self, error: ClientError | BotoCoreError, operation: Operation | str) -> AwsApiError:
-        api_name = operation if isinstance(operation, str) else operation.api_name
-        where = f"{self.job_type.service} {api_name}"
+        if isinstance(operation, str):
+            where = operation
+        else:
+            where = f"{self.job_type.service} {operation.api_name}"
         if isinstance(error, ClientError):
             answer = error.response
             code = answer.get("Error", {}).get("Code", "Unknown")
