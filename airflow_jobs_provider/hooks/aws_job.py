@@ -245,10 +245,7 @@ class AwsJobHook(AwsBaseHook):
             self.__dict__.pop(cached, None)
 
     def _explained(self, error: ClientError | BotoCoreError, operation: Operation | str) -> AwsApiError:
-        if isinstance(operation, str):
-            where = operation
-        else:
-            where = f"{self.job_type.service} {operation.api_name}"
+        where = operation if isinstance(operation, str) else f"{self.job_type.service} {operation.api_name}"
         if isinstance(error, ClientError):
             answer = error.response
             code = answer.get("Error", {}).get("Code", "Unknown")
