@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ from airflow_jobs_provider.operators.record import JobRecordStore, derive_token
 from tests.conftest import Context, TaskInstance
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from airflow_jobs_provider.testing import Emulator
     from tests.cases import Case
 
@@ -35,6 +38,21 @@ def only_job(aws: Emulator) -> dict[str, Any]:
     """Return the one job that there is."""
     [job] = aws.jobs()
     return job
+
+
+@contextmanager
+def during(aws: Emulator, operation: str, act: Callable[[], object]) -> Iterator[None]:
+    """Do something beside the block, as soon as it has called an operation."""
+
+    def when_called() -> None:
+        while not aws.journal(operation):
+            time.sleep(0.01)
+        act()
+
+    beside = threading.Thread(target=when_called)
+    beside.start()
+    yield
+    beside.join()
 
 
 def deferred(operator: Any, context: Context) -> Any:
@@ -444,16 +462,14 @@ def test_a_kill_cancels(case: Case, aws: Emulator, context: Context) -> None:
     operator = case.start()
 
     def kill() -> None:
-        while not aws.journal(case.job_type.describe.api_name):
-            time.sleep(0.01)
         operator.on_kill()
         operator.on_kill()
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with pytest.raises((TaskKilledError, JobCancelledError)):
+    with (
+        during(aws, case.job_type.describe.api_name, kill),
+        pytest.raises((TaskKilledError, JobCancelledError)),
+    ):
         operator.execute(context)
-    killer.join()
     assert only_job(aws)["status"] == case.cancelled
 
 
@@ -463,16 +479,11 @@ def test_a_kill_during_the_start_cancels(case: Case, aws: Emulator, context: Con
     aws.fault("delay", delay=0.5, operation=case.job_type.start.api_name, times=1)
     operator = case.start()
 
-    def kill() -> None:
-        while not aws.journal(case.job_type.start.api_name):
-            time.sleep(0.01)
-        operator.on_kill()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with pytest.raises((TaskKilledError, JobCancelledError)):
+    with (
+        during(aws, case.job_type.start.api_name, operator.on_kill),
+        pytest.raises((TaskKilledError, JobCancelledError)),
+    ):
         operator.execute(context)
-    killer.join()
     assert only_job(aws)["status"] == case.cancelled
 
 
@@ -503,17 +514,15 @@ def test_a_kill_that_comes_before_aws_knows_the_job_cancels_it(
     operator = case.start()
 
     def kill() -> None:
-        while not aws.journal(case.job_type.describe.api_name):
-            time.sleep(0.01)
         aws.fault("error", code=code, operation=case.job_type.cancel.api_name, times=1)
         aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
         operator.on_kill()
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with pytest.raises((TaskKilledError, JobCancelledError)):
+    with (
+        during(aws, case.job_type.describe.api_name, kill),
+        pytest.raises((TaskKilledError, JobCancelledError)),
+    ):
         operator.execute(context)
-    killer.join()
     assert only_job(aws)["status"] == case.cancelled
 
 
@@ -522,16 +531,8 @@ def test_a_kill_without_cancel_on_kill_cancels_nothing(case: Case, aws: Emulator
     aws.configure(case.job_type.name, duration=60)
     operator = case.start(cancel_on_kill=False)
 
-    def kill() -> None:
-        while not aws.journal(case.job_type.describe.api_name):
-            time.sleep(0.01)
-        operator.on_kill()
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with pytest.raises(TaskKilledError):
+    with during(aws, case.job_type.describe.api_name, operator.on_kill), pytest.raises(TaskKilledError):
         operator.execute(context)
-    killer.join()
     assert only_job(aws)["cancels"] == 0
 
 
