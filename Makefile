@@ -8,13 +8,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: help install check lint types unit live test demo format clean
 
 help:
-	@grep -hE '^# make|^[a-z]+:.*## ' Makefile | sed -E 's/^# //; s/^([a-z]+):.*## /make \1\t/'
+	@sed -nE 's/^([a-z]+):.*## /make \1\t/p' Makefile
 
 install: .venv/installed ## make .venv with all that development needs
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
-	  { echo "Python 3.10 or newer is needed; '$(PYTHON)' is $$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12"; exit 1; }
+	  { echo "Python 3.10 or newer is needed, and '$(PYTHON)' is none; name another one: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv"; exit 1; }
 	@echo "Installing Airflow and this provider into .venv (about a minute, once) ..."
 	@# dependency groups need a recent pip

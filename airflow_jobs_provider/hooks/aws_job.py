@@ -15,6 +15,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectionError,  # noqa: A004 - botocore's, which is no OSError
     CredentialRetrievalError,
+    EndpointConnectionError,
     HTTPClientError,
     MetadataRetrievalError,
     NoCredentialsError,
@@ -263,6 +264,8 @@ class AwsJobHook(AwsBaseHook):
             elif isinstance(error, HTTPClientError):
                 kind = ErrorKind.TRANSIENT
             hint = ""
+            if isinstance(error, EndpointConnectionError):
+                hint = f" - is region_name {self.region_name!r} right, and is there a network?"
             if isinstance(error, NoCredentialsError):
                 hint = f" - put credentials or a role into the Airflow connection {self.aws_conn_id!r}"
             message = f"{where} could not be called: {code}: {error}{hint}"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
     from airflow_jobs_provider.jobs.run import JobRun
+    from airflow_jobs_provider.operators.common import AwsJobOperator
 
 
 class AwsJobLink(BaseOperatorLink):
@@ -21,19 +22,22 @@ class AwsJobLink(BaseOperatorLink):
     name = "AWS job"
     xcom_key = "aws_job_link"
 
-    def persist(self, ti: Any, run: JobRun) -> None:
+    def persist(self, operator: AwsJobOperator, ti: Any, run: JobRun) -> None:
         """Store the link now: Airflow itself stores links only when the task's process ends."""
+        operator.has_link = True
         url = job_type_of(run).console_url(run)
         if url is not None:
             ti.xcom_push(key=self.xcom_key, value=url)
 
     def get_link(
         self,
-        operator: BaseOperator,  # noqa: ARG002 - Airflow's signature
+        operator: BaseOperator,
         *,
         ti_key: TaskInstanceKey,
     ) -> str:
         """Return what :meth:`persist` stored; empty where the console has no page that we know of."""
+        if not getattr(operator, "has_link", False):
+            return ""  # asking for an XCom that is not there would show as an error in the task's log
         from airflow.sdk.execution_time.xcom import XCom
 
         stored = XCom.get_one(

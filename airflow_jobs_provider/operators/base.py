@@ -62,7 +62,7 @@ class StartJobOperator(AwsJobOperator):
         self._held = held = HeldJob(self.log)
         try:
             job = JobStart(self, context, records, held).obtain()
-            AwsJobLink().persist(context["ti"], job.run)
+            AwsJobLink().persist(self, context["ti"], job.run)
             snapshot = job.snapshot
             if not self.wait_for_completion:
                 held.release()
@@ -89,7 +89,11 @@ class StartJobOperator(AwsJobOperator):
         return self._finish(records, job.run, snapshot)
 
     def execute_complete(
-        self, context: Context, event: Mapping[str, Any] | None, run: Mapping[str, Any], started_at: float
+        self,
+        context: Context,
+        event: Mapping[str, Any] | None,
+        run: Mapping[str, Any] | None = None,
+        started_at: float | None = None,
     ) -> dict[str, Any]:
         """Go on after the trigger's event.
 
@@ -98,18 +102,18 @@ class StartJobOperator(AwsJobOperator):
         :raises AwsJobError: where the job did not succeed, or could not be read.
         """
         records = JobRecordStore(context, self)
-        job_run = JobRun.from_json(run)
+        job_run, since = self.resumed(event, run, started_at)
         self._held = HeldJob(self.log)
         try:
-            snapshot = self.read_event(event, job_run, started_at, self._held.sleep)
+            snapshot = self.read_event(event, job_run, since, self._held.sleep)
             if snapshot is None:
                 raise self.timed_out(job_run)
             if not snapshot.state.is_over:
-                self._defer(context, job_run, started_at)
+                self._defer(context, job_run, since)
         except TaskDeferred:
             raise
         except BaseException:
-            self._abandon(records, job_run, started_at)
+            self._abandon(records, job_run, since)
             raise
         return self._finish(records, job_run, snapshot)
 
@@ -130,6 +134,7 @@ class StartJobOperator(AwsJobOperator):
         if record is None or record.run is None or not record.is_of(context["ti"]):
             return super().resume_execution(next_method, next_kwargs, context)
         self._held = HeldJob(self.log)
+        self.has_link = True
         try:
             snapshot = self.look(record.run, record.started_at, PATIENCE, self._held.sleep)
         except AwsJobError as error:

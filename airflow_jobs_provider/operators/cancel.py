@@ -52,7 +52,7 @@ class CancelJobOperator(AwsJobOperator):
         :raises AwsJobError: where the job could not be cancelled.
         """
         run = self.identify()
-        AwsJobLink().persist(context["ti"], run)
+        AwsJobLink().persist(self, context["ti"], run)
         since = known_for_all_but(_GRACE)
         cancel = cancel_until_certain(run, log=self.log, started_at=since, patience=PATIENCE)
         try:
@@ -69,7 +69,11 @@ class CancelJobOperator(AwsJobOperator):
         return self.result(run, snapshot)
 
     def execute_complete(
-        self, context: Context, event: Mapping[str, Any] | None, run: Mapping[str, Any], started_at: float
+        self,
+        context: Context,
+        event: Mapping[str, Any] | None,
+        run: Mapping[str, Any] | None = None,
+        started_at: float | None = None,
     ) -> dict[str, Any] | None:
         """Go on after the trigger's event.
 
@@ -77,16 +81,16 @@ class CancelJobOperator(AwsJobOperator):
         :raises AirflowTaskTimeout: at ``execution_timeout``.
         :raises AwsJobError: where the job could not be read.
         """
-        job_run = JobRun.from_json(run)
+        job_run, since = self.resumed(event, run, started_at)
         try:
-            snapshot = self.read_event(event, job_run, started_at)
+            snapshot = self.read_event(event, job_run, since)
         except JobNotFoundError as error:
             self._accept(error)
             return None
         if snapshot is None:
             raise self.timed_out(job_run)
         if not snapshot.state.is_over:
-            self._defer(context, job_run, started_at)
+            self._defer(context, job_run, since)
         return self.result(job_run, snapshot)
 
     def _accept(self, error: JobNotFoundError) -> None:

@@ -156,9 +156,11 @@ class JobStart:
             self._nothing_started()
         elif run is not None and (found := self._find(run, since)) is not None:
             return run, found
+        what = name(run) if run is not None else f"a job of {self._job_type.name}"
+        message = f"{what} could not be started: {error}"
         if error.meaning is ErrorKind.QUOTA:
-            raise QuotaExceededError(str(error)) from error
-        raise error
+            raise QuotaExceededError(message, run=run) from error.__cause__
+        raise AwsApiError(message, meaning=error.meaning, code=error.code, run=run) from error.__cause__
 
     def _find(self, run: JobRun, since: float) -> JobSnapshot | None:
         try:

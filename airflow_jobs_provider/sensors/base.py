@@ -112,7 +112,11 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
         return PokeReturnValue(is_done=True, xcom_value=self.succeeded(watch.run, over))
 
     def execute_complete(
-        self, context: Context, event: Mapping[str, Any] | None, run: Mapping[str, Any], started_at: float
+        self,
+        context: Context,
+        event: Mapping[str, Any] | None,
+        run: Mapping[str, Any] | None = None,
+        started_at: float | None = None,
     ) -> dict[str, Any]:
         """Go on after the trigger's event.
 
@@ -120,12 +124,12 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
         :raises AirflowSensorTimeout: after ``timeout``.
         :raises AwsJobError: where the job did not succeed, or could not be read.
         """
-        job_run = JobRun.from_json(run)
-        snapshot = self.read_event(event, job_run, started_at)
+        job_run, since = self.resumed(event, run, started_at)
+        snapshot = self.read_event(event, job_run, since)
         if snapshot is None:
             raise self._out_of_time(name(job_run))
         if not snapshot.state.is_over:
-            self._defer(context, job_run, started_at)
+            self._defer(context, job_run, since)
         return self.succeeded(job_run, snapshot)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -140,10 +144,11 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
         if known is not None and known["ti_id"] == str(ti.id):
             run = JobRun.from_json(known["run"])
             watch = Watch(run, self.log, known["started_at"], known["status"], known["said_at"])
+            self.has_link = True
             watch.error_said_at.update(known["error_said_at"])
             return watch
         run = self.identify()
-        AwsJobLink().persist(ti, run)
+        AwsJobLink().persist(self, ti, run)
         watch = Watch(run, self.log, time.time())
         if self.reschedule:
             self._keep(_to_json(watch, context), context)
@@ -161,7 +166,7 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
 
     def _execute_deferred(self, context: Context) -> dict[str, Any]:
         run = self.identify()
-        AwsJobLink().persist(context["ti"], run)
+        AwsJobLink().persist(self, context["ti"], run)
         now = time.time()
         try:
             snapshot = self.hook.describe(run)

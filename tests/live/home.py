@@ -96,8 +96,8 @@ def aws_connection(endpoint_url: str, region: str = "us-east-1") -> dict[str, An
     """An Airflow connection for AWS services that are emulated at ``endpoint_url``."""
     return {
         "conn_type": "aws",
-        "login": "test",
-        "password": "test",
+        "login": "emulated",
+        "password": "emulated",
         "extra": {"endpoint_url": endpoint_url, "region_name": region},
     }
 

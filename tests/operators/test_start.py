@@ -21,6 +21,7 @@ from airflow_jobs_provider.exceptions import (
     QuotaExceededError,
     TaskKilledError,
 )
+from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.held import HeldJob
@@ -155,8 +156,10 @@ def test_an_error_that_stays_fails_at_once_and_leaves_no_job(
 def test_a_refused_start_leaves_no_record(case: Case, aws: Emulator, context: Context) -> None:
     """A record of a job that was never started would make the next try look for it."""
     aws.fault("error", code="AccessDeniedException", operation=case.job_type.start.api_name, times=1)
-    with pytest.raises(AwsApiError, match="AccessDeniedException"):
+    with pytest.raises(AwsApiError, match=r"could not be started: .*AccessDeniedException") as caught:
         case.start().execute(context)
+    for value in case.target.values():
+        assert value in str(caught.value)
     assert context["task_state_store"].values == {}
     assert aws.jobs() == []
 
@@ -610,6 +613,17 @@ def test_a_broken_trigger_of_a_job_that_is_done_returns_its_result(
     time.sleep(0.2)
     result = case.start().resume_execution("__fail__", {"error": "Trigger timeout"}, context)
     assert result["status"] == case.succeeded
+
+
+def test_an_event_alone_is_enough(case: Case, aws: Emulator, context: Context) -> None:
+    """``airflow dags test`` drops what a task gave to defer."""
+    aws.configure(case.job_type.name, duration=0.1)
+    operator = case.start(deferrable=True)
+    event = deferred(operator, context)
+    time.sleep(0.2)
+    snapshot = operator.look(JobRun.from_json(event.kwargs["run"]), 0.0)
+    told = {"run": event.kwargs["run"], "snapshot": snapshot.to_json()}
+    assert operator.execute_complete(context, told)["status"] == case.succeeded
 
 
 def test_an_event_of_another_job_is_not_believed(case: Case, aws: Emulator, context: Context) -> None:
