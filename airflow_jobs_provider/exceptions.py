@@ -61,6 +61,16 @@ class QuotaExceededError(AwsJobError):
     kind = FailureKind.QUOTA
 
 
+class TargetBusyError(AwsJobError):
+    """What the job works on is busy with another job, and the task was not to wait, or not any longer."""
+
+    kind = FailureKind.TRANSIENT
+
+
+class ResultTooLargeError(AwsJobError):
+    """The job has succeeded, but has found more rows than its task may put into XCom."""
+
+
 class TaskKilledError(AwsJobError):
     """The task was told to end; what became of its AWS job stands in its log."""
 
@@ -118,10 +128,19 @@ def not_cancelled(run: JobRun, cause: str, *, asked: bool = False) -> AwsJobErro
     )
 
 
-def too_many_lost(run: JobRun, snapshot: JobSnapshot, lost: str, limit: str) -> JobFailedError:
-    """Return the exception for a job that succeeded, but lost more than its author accepts."""
+def still_ending(run: JobRun, seconds: float) -> AwsJobError:
+    """Return the exception for a job that was asked to end, and takes longer than its task waits."""
+    return AwsJobError(
+        f"{name(run)} was asked to end, and has not within cancel_timeout={seconds:g} seconds; it may take"
+        f" long, a rollback for one: raise cancel_timeout to wait for it{_console(run)}",
+        run=run,
+    )
+
+
+def flawed(run: JobRun, snapshot: JobSnapshot, flaw: str) -> JobFailedError:
+    """Return the exception for a job that succeeded, but not as its author wants it."""
     return JobFailedError(
-        f"{name(run)} ended {snapshot.status} with {lost}, more than {limit} allows{_console(run)}",
+        f"{name(run)} ended {snapshot.status}, but {flaw}{_console(run)}",
         run=run,
         snapshot=snapshot,
     )

@@ -7,6 +7,17 @@ from typing import Any
 _PACKAGE = "airflow_jobs_provider"
 _DOCS = "https://docs.aws.amazon.com"
 
+# module of operators and of sensors -> the service, and what AWS says about it
+_SERVICES = {
+    "quicksight": ("Amazon QuickSight SPICE", f"{_DOCS}/quicksight/latest/user/spice.html"),
+    "bedrock": ("Amazon Bedrock", f"{_DOCS}/bedrock/latest/userguide/knowledge-base.html"),
+    "neptune_analytics": (
+        "Amazon Neptune Analytics",
+        f"{_DOCS}/neptune-analytics/latest/userguide/what-is-neptune-analytics.html",
+    ),
+    "cloudtrail": ("AWS CloudTrail Lake", f"{_DOCS}/awscloudtrail/latest/userguide/cloudtrail-lake.html"),
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, by the schema of Airflow's ``provider.yaml``."""
@@ -17,32 +28,26 @@ def get_provider_info() -> dict[str, Any]:
             "Starts AWS jobs, waits for them without holding a worker, and cancels them with their task."
         ),
         "integrations": [
-            {
-                "integration-name": "Amazon QuickSight SPICE",
-                "external-doc-url": f"{_DOCS}/quicksight/latest/user/spice.html",
-                "tags": ["aws"],
-            },
+            {"integration-name": name, "external-doc-url": url, "tags": ["aws"]}
+            for name, url in _SERVICES.values()
         ],
-        "operators": [
-            {
-                "integration-name": "Amazon QuickSight SPICE",
-                "python-modules": [f"{_PACKAGE}.operators.quicksight"],
-            },
-        ],
-        "sensors": [
-            {
-                "integration-name": "Amazon QuickSight SPICE",
-                "python-modules": [f"{_PACKAGE}.sensors.quicksight"],
-            },
-        ],
-        "hooks": [
-            {"integration-name": "Amazon QuickSight SPICE", "python-modules": [f"{_PACKAGE}.hooks.aws_job"]},
-        ],
-        "triggers": [
-            {
-                "integration-name": "Amazon QuickSight SPICE",
-                "python-modules": [f"{_PACKAGE}.triggers.aws_job"],
-            },
-        ],
+        "operators": _of_each_service("operators"),
+        "sensors": _of_each_service("sensors"),
+        "hooks": _shared("hooks.aws_job"),
+        "triggers": _shared("triggers.aws_job"),
         "extra-links": [f"{_PACKAGE}.links.aws_job.AwsJobLink"],
     }
+
+
+def _of_each_service(folder: str) -> list[dict[str, Any]]:
+    return [
+        {"integration-name": name, "python-modules": [f"{_PACKAGE}.{folder}.{module}"]}
+        for module, (name, _) in _SERVICES.items()
+    ]
+
+
+def _shared(module: str) -> list[dict[str, Any]]:
+    return [
+        {"integration-name": name, "python-modules": [f"{_PACKAGE}.{module}"]}
+        for name, _ in _SERVICES.values()
+    ]

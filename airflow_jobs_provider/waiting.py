@@ -1,86 +1,74 @@
 """How to wait for a job and how to see to its end: one logic for the worker and for the triggerer.
 
-Each function is a generator of steps (:class:`Read`, :class:`Cancel`, :class:`Pause`); :func:`drive` takes
-them one by one with the hook and ``time.sleep``, :func:`adrive` with its asynchronous twin.
+Each function is a generator of :mod:`~airflow_jobs_provider.steps`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import math
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
+from typing import Any
 
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, name, not_cancelled, not_found
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
+from airflow_jobs_provider.steps import Cancel, Log, Pause, Read, Step, Steps
+from airflow_jobs_provider.watch import Watch, is_young
 
-if TYPE_CHECKING:
-    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
-
-T = TypeVar("T")
-
-# Seconds after the start in which AWS may not know the job yet.
-_EVENTUALLY_CONSISTENT = 60.0
-# Seconds between two lines about a job in which nothing changes.
-_SIGN_OF_LIFE = 300.0
-# Seconds that repeated errors of the API slow the wait down to, at most.
-_SLOWEST_AFTER_ERRORS = 60.0
 # A job is read when it has run for this much longer than at the last reading: jobs of seconds are seen
 # within a second or two, and long ones cost one reading per poll_interval.
 _GROWTH = 0.25
-
-
-class Log(Protocol):
-    """What we need of a logger; Airflow's are of several kinds."""
-
-    def info(self, message: str, /, *args: object) -> object:
-        """Log a line."""
-
-    def warning(self, message: str, /, *args: object) -> object:
-        """Log a warning."""
-
-
-@dataclass(frozen=True)
-class Read:
-    """Step: read the job."""
-
-    run: JobRun
-
-
-@dataclass(frozen=True)
-class Cancel:
-    """Step: ask AWS to cancel the job; answered with whether it took that."""
-
-    run: JobRun
-
-
-@dataclass(frozen=True)
-class Pause:
-    """Step: do nothing for so many seconds."""
-
-    seconds: float
-
-
-Step = Union[Read, Cancel, Pause]  # noqa: UP007 - evaluated at import, also on Python 3.10
-Steps = Generator[Step, Any, T]
 
 
 class DeadlinePassedError(AwsJobError):
     """The wait has lasted as long as it may."""
 
 
+@dataclass(frozen=True)
+class Wait:
+    """What is known of a deferred wait when it is over: an argument of ``defer``, and in the trigger's event.
+
+    :param run: the job.
+    :param started_at: when it was started (seconds since the epoch).
+    :param cancel_on_kill: whether the job is to be cancelled when its task does not want it any more.
+    """
+
+    run: JobRun
+    started_at: float
+    cancel_on_kill: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON dict that :meth:`from_json` takes."""
+        return {
+            "run": self.run.to_json(),
+            "started_at": self.started_at,
+            "cancel_on_kill": self.cancel_on_kill,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Wait:
+        """Read what :meth:`to_json` wrote, perhaps among other things."""
+        return cls(JobRun.from_json(data["run"]), data["started_at"], data["cancel_on_kill"])
+
+
 def wait_until_over(
-    run: JobRun, *, log: Log, poll_interval: float, started_at: float, deadline: float | None = None
+    run: JobRun,
+    *,
+    log: Log,
+    poll_interval: float,
+    started_at: float,
+    deadline: float | None = None,
+    settle: bool = True,
 ) -> Steps[JobSnapshot]:
     """Read a job until it has ended, and log what changes.
 
     :param poll_interval: seconds between two readings at the most; a young job is read more often.
     :param started_at: when the job was started (seconds since the epoch).
     :param deadline: when to give up (seconds since the epoch).
+    :param settle: wait for what still goes on when the job has ended, too.
     :returns: the last reading.
     :raises DeadlinePassedError: at the deadline.
     :raises JobNotFoundError: where AWS does not know the job, after the first minute.
@@ -88,14 +76,15 @@ def wait_until_over(
     """
     watch = Watch(run, log, started_at)
     while True:
-        pause = min(poll_interval, max(1.0, _GROWTH * (time.time() - started_at)))
+        age = time.time() - (watch.over_since or started_at)
+        pause = min(poll_interval, max(1.0, _GROWTH * age))
         try:
             snapshot: JobSnapshot = yield Read(run)
         except AwsApiError as error:
             pause = max(pause, watch.failed(error))
         else:
             watch.saw(snapshot)
-            if snapshot.state.is_over:
+            if watch.is_done(snapshot, settle=settle):
                 return snapshot
         pause *= random.uniform(0.9, 1.0)  # noqa: S311
         if deadline is not None:
@@ -116,17 +105,24 @@ def read_until_certain(
     :raises JobNotFoundError: where AWS does not know the job, a minute after its start.
     :raises AwsApiError: for every other error that did not pass.
     """
-    watch = Watch(run, log, started_at)
+    snapshot: JobSnapshot = yield from until_certain(Read(run), Watch(run, log, started_at).failed, patience)
+    return snapshot
+
+
+def until_certain(step: Step, failed: Callable[[AwsApiError], float], patience: float) -> Steps[Any]:
+    """Take a step, again and again while it meets errors that may pass; return its answer.
+
+    :param failed: returns the seconds to pause after an error, or raises it.
+    :param patience: seconds in which errors that may pass are survived.
+    """
     give_up = time.time() + patience
     while True:
         try:
-            snapshot: JobSnapshot = yield Read(run)
+            return (yield step)
         except AwsApiError as error:
-            pause = watch.failed(error)
+            pause = failed(error)
             if time.time() + pause > give_up:
                 raise
-        else:
-            return snapshot
         yield Pause(pause)
 
 
@@ -165,116 +161,6 @@ def cancel_until_certain(run: JobRun, *, log: Log, started_at: float, patience: 
             log.warning("could not cancel %s yet, trying again: %s", name(run), problem)
         yield Pause(pause)
         pause = min(pause * 2, 10.0)
-
-
-def known_for_all_but(seconds: float) -> float:
-    """Return a start so long ago that "not found" is believed in so many seconds."""
-    return time.time() - _EVENTUALLY_CONSISTENT + seconds
-
-
-def is_young(started_at: float) -> bool:
-    """Whether AWS may not know a job yet that was started then."""
-    return time.time() - started_at < _EVENTUALLY_CONSISTENT
-
-
-def drive(steps: Steps[T], hook: AwsJobHook, sleep: Callable[[float], object] = time.sleep) -> T:
-    """Take the steps with boto3."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                if isinstance(step, Pause):
-                    answer: Any = sleep(step.seconds)
-                else:
-                    call = hook.describe if isinstance(step, Read) else hook.request_cancel
-                    answer = call(step.run)
-            except AwsApiError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-
-
-async def adrive(steps: Steps[T], hook: AwsJobHook) -> T:
-    """Take the steps with aiobotocore, on the running event loop."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                if isinstance(step, Pause):
-                    await asyncio.sleep(step.seconds)
-                    answer: Any = None
-                else:
-                    call = hook.adescribe if isinstance(step, Read) else hook.arequest_cancel
-                    answer = await call(step.run)
-            except AwsApiError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(answer)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
-
-
-class Watch:
-    """What was last said about a job, so that every line of the log says something new.
-
-    :param started_at: when the job was started, or the wait for it (seconds since the epoch).
-    :param status: the status that was said last.
-    :param said_at: when that was (seconds since the epoch).
-    """
-
-    def __init__(
-        self, run: JobRun, log: Log, started_at: float, status: str | None = None, said_at: float = 0.0
-    ) -> None:
-        self.run = run
-        self.log = log
-        self.started_at = started_at
-        self.status = status
-        self.said_at = said_at
-        self._errors = 0
-        self.error_said_at: dict[str, float] = {}
-
-    def saw(self, snapshot: JobSnapshot) -> None:
-        """Log a reading if it is news, or if it is time for a sign of life."""
-        self._errors = 0
-        changed = snapshot.status != self.status
-        if not changed and time.time() - self.said_at < _SIGN_OF_LIFE:
-            return
-        self.status = snapshot.status
-        self.said_at = time.time()
-        progress = "".join(f", {label} {value}" for label, value in snapshot.progress.items())
-        verb = "is" if changed else "is still"
-        self.log.info("%s %s %s after %s%s", name(self.run), verb, snapshot.status, self._age(), progress)
-        if not snapshot.known:
-            self.log.warning(
-                "%s is a status that this version does not know; it counts as running", snapshot.status
-            )
-
-    def failed(self, error: AwsApiError) -> float:
-        """Return how many seconds to pause after an error, or raise it if waiting does not mend it.
-
-        :raises JobNotFoundError: where AWS does not know the job, a minute after its start.
-        :raises AwsApiError: for every other error that does not pass.
-        """
-        if error.meaning is ErrorKind.NOT_FOUND:
-            if not is_young(self.started_at):
-                raise not_found(self.run, error) from error
-        elif not error.is_transient:
-            raise error
-        self._errors += 1
-        if time.time() - self.error_said_at.get(error.code, 0.0) >= _SIGN_OF_LIFE:
-            self.error_said_at[error.code] = time.time()
-            self.log.warning("could not read %s, trying again: %s", name(self.run), error)
-        return min(2.0 ** min(self._errors - 1, 10), _SLOWEST_AFTER_ERRORS)
-
-    def _age(self) -> str:
-        seconds = max(0, round(time.time() - self.started_at))
-        minutes, seconds = divmod(seconds, 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"
 
 
 def _achieved(run: JobRun, snapshot: JobSnapshot) -> str:

@@ -10,7 +10,8 @@ import pytest
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
-from airflow_jobs_provider.waiting import Pause, wait_until_over
+from airflow_jobs_provider.steps import Pause
+from airflow_jobs_provider.waiting import wait_until_over
 
 RUN = JobRun(
     "quicksight-ingestion",

@@ -31,7 +31,7 @@ from airflow_jobs_provider.jobs.errors import ErrorKind
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from airflow_jobs_provider.hooks.protocol import Dialogue, T
+    from airflow_jobs_provider.hooks.protocol import Dialogue, Page, T
     from airflow_jobs_provider.jobs.model import JobType, Operation
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 
@@ -161,6 +161,10 @@ class AwsJobHook(AwsBaseHook):
         """
         return self._drive(protocol.request_cancel(run))
 
+    def read_page(self, operation: Operation, values: Mapping[str, Any], token: str | None) -> Page:
+        """Read a page of a list: what the API lists, or the rows that a job has found."""
+        return self._drive(protocol.read_page(self.job_type, operation, values, token))
+
     async def adescribe(self, run: JobRun) -> JobSnapshot:
         """Like :meth:`describe`."""
         return await self._adrive(protocol.describe(run))
@@ -172,6 +176,10 @@ class AwsJobHook(AwsBaseHook):
     async def arequest_cancel(self, run: JobRun) -> bool:
         """Like :meth:`request_cancel`."""
         return await self._adrive(protocol.request_cancel(run))
+
+    async def aread_page(self, operation: Operation, values: Mapping[str, Any], token: str | None) -> Page:
+        """Like :meth:`read_page`."""
+        return await self._adrive(protocol.read_page(self.job_type, operation, values, token))
 
     async def __aenter__(self) -> Self:
         """Make room for the asynchronous client; the first call opens it."""
@@ -251,8 +259,10 @@ class AwsJobHook(AwsBaseHook):
             answer = error.response
             code = answer.get("Error", {}).get("Code", "Unknown")
             http_status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            kind = self.job_type.classify(code, http_status)
-            message = f"{where} answered {code}: {answer.get('Error', {}).get('Message') or 'no message'}"
+            text = answer.get("Error", {}).get("Message") or "no message"
+            called = None if isinstance(operation, str) else operation
+            kind = self.job_type.classify(code, http_status, text, called)
+            message = f"{where} answered {code}: {text}"
         else:
             code = type(error).__name__
             kind = ErrorKind.FATAL
@@ -269,7 +279,7 @@ class AwsJobHook(AwsBaseHook):
             if isinstance(error, NoCredentialsError):
                 hint = f" - put credentials or a role into the Airflow connection {self.aws_conn_id!r}"
             message = f"{where} could not be called: {code}: {error}{hint}"
-        if kind is ErrorKind.QUOTA:
+        if kind is ErrorKind.QUOTA and self.job_type.quota_rule:
             message = f"{message} ({self.job_type.quota_rule})"
         explained = AwsApiError(message, meaning=kind, code=code)
         explained.__cause__ = error

@@ -28,6 +28,19 @@ class Call:
     arguments: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Page:
+    """A part of a list.
+
+    :param token: what asks for the next part; ``None`` at the end.
+    :param answer: the whole answer.
+    """
+
+    items: list[Any]
+    token: str | None
+    answer: Mapping[str, Any]
+
+
 Dialogue = Generator[Call, Mapping[str, Any], T]
 
 
@@ -48,6 +61,20 @@ def describe(run: JobRun) -> Dialogue[JobSnapshot]:
     job_type = job_type_of(run)
     answer = yield Call(job_type.describe, job_type.request(job_type.describe, run.ids))
     return job_type.read(job_type.describe, answer)
+
+
+def read_page(
+    job_type: JobType, operation: Operation, values: Mapping[str, Any], token: str | None
+) -> Dialogue[Page]:
+    """Read a page of a list.
+
+    :param values: the operation's parameters by our names.
+    :param token: what the page before said; ``None`` for the first one.
+    """
+    paging = {operation.next_token: token} if token is not None else {}
+    answer = yield Call(operation, {**job_type.request(operation, values), **paging})
+    items, following = job_type.read_page(operation, answer)
+    return Page(items, following, answer)
 
 
 def request_cancel(run: JobRun) -> Dialogue[bool]:

@@ -4,11 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from airflow_jobs_provider.jobs.bedrock import BEDROCK_INGESTION
+from airflow_jobs_provider.jobs.cloudtrail import CLOUDTRAIL_QUERY
 from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.jobs.neptune_analytics import (
+    NEPTUNE_CREATE_GRAPH,
+    NEPTUNE_EXPORT,
+    NEPTUNE_IMPORT,
+)
 from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
 from airflow_jobs_provider.jobs.run import JobRun
 
-JOB_TYPES: Mapping[str, JobType] = {job_type.name: job_type for job_type in (QUICKSIGHT_INGESTION,)}
+JOB_TYPES: Mapping[str, JobType] = {
+    job_type.name: job_type
+    for job_type in (
+        QUICKSIGHT_INGESTION,
+        BEDROCK_INGESTION,
+        NEPTUNE_IMPORT,
+        NEPTUNE_CREATE_GRAPH,
+        NEPTUNE_EXPORT,
+        CLOUDTRAIL_QUERY,
+    )
+}
 
 
 def job_type_of(run: JobRun) -> JobType:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
@@ -16,36 +17,21 @@ import jmespath
 
 from airflow_jobs_provider.jobs.errors import COMMON_ERRORS, ErrorKind
 from airflow_jobs_provider.jobs.run import FailureKind, JobRun, JobSnapshot, JobState
+from airflow_jobs_provider.jobs.values import Text, Value
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Parameter:
     """One parameter of a job type's API calls.
 
     :param api: its boto3 name.
-    :param must_be: what a valid value is, in words that complete "<name> must be ...".
-    :param pattern: regular expression that the whole value must match.
-    :param choices: the only values there are.
+    :param value: what it may be.
     :param caller_account: where it is left out, it is the AWS account of the credentials.
     """
 
     api: str
-    must_be: str = "a non-empty string without white space at its ends"
-    pattern: str = r"\S(?:.*\S)?"
-    choices: tuple[str, ...] = ()
+    value: Value = field(default_factory=Text)
     caller_account: bool = False
-
-    def check(self, name: str, value: object) -> None:
-        """Refuse a value that the service would refuse.
-
-        :raises ValueError: with one sentence that names the parameter and the value.
-        """
-        valid = isinstance(value, str) and (
-            value in self.choices if self.choices else re.fullmatch(self.pattern, value) is not None
-        )
-        if not valid:
-            must_be = f"one of {', '.join(self.choices)}" if self.choices else self.must_be
-            raise ValueError(f"{name} must be {must_be}, not {value!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +40,22 @@ class Operation:
 
     :param method: the boto3 client's method.
     :param parameters: the names (ours) of the parameters it takes.
-    :param record: JMESPath to the job's record in its answer.
+    :param optional: those that may be left out.
+    :param constants: arguments (theirs) that are the same in every call.
+    :param record: JMESPath to the job's record in its answer, or to the list of them.
+    :param next_token: the argument that asks for the next page; the answer has it under the same name.
+    :param errors: what error codes mean here, before the job type's.
+    :param messages: what an error means whose "code: message" is matched by a regular expression, before all.
     """
 
     method: str
     parameters: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    constants: Mapping[str, Any] = field(default_factory=dict)
     record: str = "@"
+    next_token: str = ""
+    errors: Mapping[str, ErrorKind] = field(default_factory=dict)
+    messages: Mapping[str, ErrorKind] = field(default_factory=dict)
 
     @property
     def api_name(self) -> str:
@@ -79,25 +75,57 @@ class Loss:
     :param what: in words that complete "... succeeded with 3 <what>".
     :param count: JMESPath to the number, in the job's record.
     :param limit: the operator's parameter that turns more than so many into a failure.
+    :param why: JMESPath to what the service says about it.
     """
 
     what: str
     count: str
     limit: str
+    why: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aftermath:
+    """What still goes on when the service says already that a job has ended.
+
+    :param pending: JMESPath to what is waited for, in words; nothing where there is nothing to wait for.
+    :param flaw: JMESPath to what went wrong with it, in words; it turns a success into a failure.
+    :param patience: seconds to wait for it at the most; by default until the task's time-out.
+    """
+
+    pending: str
+    flaw: str | None = None
+    patience: float = math.inf
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """The rows that a job has found.
+
+    :param operation: reads a page of them.
+    :param row: makes a dict of an item of the page.
+    :param total: JMESPath to how many rows there are, in the answer.
+    """
+
+    operation: Operation
+    row: Callable[[Any], dict[str, Any]]
+    total: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Iam:
     """The rights that a job type needs.
 
-    :param resource: ARN, with ``{partition}``, ``{region}``, ``{account}`` and the parameters' names.
+    :param resources: ARNs, with ``{partition}``, ``{region}``, ``{account}`` and the parameters' names.
     :param actions: what is needed.
     :param optional: what makes the provider better, and what it does without.
+    :param passes_role: the service that is given the role in the request (``iam:PassRole``), if one is.
     """
 
-    resource: str
+    resources: tuple[str, ...]
     actions: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    passes_role: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,20 +136,29 @@ class JobType:
 
     :param name: key of the registry; also in every :class:`JobRun`.
     :param title: a job in words, with ``{parameter}`` for its ids.
+    :param target: what jobs of this type work on, and may find busy, in words, with ``{parameter}``.
     :param service: the boto3 client.
     :param parameters: every parameter, ours -> theirs.
-    :param optional: parameters that a start may leave out.
     :param identity: the parameters that identify a job; what a start request does not have is read from
         its answer (JMESPath, ``None`` for those that the request has).
     :param start: operation; likewise ``describe``, ``cancel`` and, where there is one, ``list_jobs``.
     :param token: parameter that makes a repeated start harmless.
-    :param token_length: how long its value may be.
+    :param token_lengths: how short and how long its value may be.
+    :param label: parameter that says who started a job, for people; left out, we say it.
+    :param label_length: how long its value may be.
     :param status: JMESPath to the raw status.
     :param states: what each raw status means; a contract test holds it against the botocore model.
+    :param private: members of a record that are kept nowhere: a statement, or results by the thousand.
+    :param created: JMESPath to when a job was started, where its record tells.
     :param reason: JMESPath to why a job failed.
     :param failure: JMESPath to the code that ``failures`` classifies; codes not listed are permanent.
     :param progress: label -> JMESPath, shown in the log.
     :param losses: what a job may lose although it succeeds.
+    :param aftermath: what goes on when the service says already that a job has ended.
+    :param results: how to fetch the rows that a job has found.
+    :param adopts: another task's job on the same target may be waited for in place of one's own, if these
+        parameters are equal in its listed record (parameter -> JMESPath); ``None`` where it may not.
+    :param start_interval: seconds between two starts that the service allows.
     :param errors: what this service's error codes mean, before the common ones.
     :param quota_rule: the sentence that explains :attr:`ErrorKind.QUOTA`.
     :param console: console URL with ``{region}``, ``{domain}`` and the ids. Without ``{domain}`` the link
@@ -131,35 +168,49 @@ class JobType:
 
     name: str
     title: str
+    target: str
     service: str
     parameters: Mapping[str, Parameter]
-    optional: frozenset[str]
     identity: Mapping[str, str | None]
     start: Operation
     describe: Operation
     cancel: Operation
     list_jobs: Operation | None = None
     token: str | None = None
-    token_length: int = 128
+    token_lengths: tuple[int, int] = (1, 128)
+    label: str | None = None
+    label_length: int = 200
     status: str
     states: Mapping[str, JobState]
+    private: frozenset[str] = frozenset()
+    created: str | None = None
     reason: str | None = None
     failure: str | None = None
     failures: Mapping[str, FailureKind] = field(default_factory=dict)
     progress: Mapping[str, str] = field(default_factory=dict)
     losses: tuple[Loss, ...] = ()
+    aftermath: Aftermath | None = None
+    results: Results | None = None
+    adopts: Mapping[str, str] | None = None
+    start_interval: float = 1.0
     errors: Mapping[str, ErrorKind] = field(default_factory=dict)
     quota_rule: str = ""
     console: str | None = None
     iam: Iam
 
+    @property
+    def derived(self) -> tuple[str, ...]:
+        """The parameters that we fill in where the author does not, for each try anew."""
+        return tuple(name for name in (self.token, self.label) if name is not None)
+
     def request(self, operation: Operation, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return the boto3 arguments of an operation; what is ``None`` is left out."""
-        return {
+        given = {
             self.parameters[name].api: values[name]
             for name in operation.parameters
             if values.get(name) is not None
         }
+        return {**operation.constants, **given}
 
     def run_of(
         self, values: Mapping[str, Any], region: str, record: Mapping[str, Any] | None = None
@@ -170,16 +221,22 @@ class JobType:
         """
         ids: dict[str, str] = {}
         for name, path in self.identity.items():
-            value: Any = values.get(name) if path is None else record and _search(path, record)
-            if value is None:
+            value: Any = values.get(name)
+            if value is None and path is not None and record is not None:
+                value = _search(path, record)
+            if value is not None:
+                ids[name] = value
+            elif name not in self.describe.optional and name not in self.cancel.optional:
                 return None
-            ids[name] = value
         return JobRun(self.name, ids, region)
 
     def read(self, operation: Operation, answer: Mapping[str, Any]) -> JobSnapshot:
         """Read the answer of an operation."""
         found = _search(operation.record, {k: v for k, v in answer.items() if k != "ResponseMetadata"})
-        record: Mapping[str, Any] = found or {}
+        return self.read_record(found or {})
+
+    def read_record(self, record: Mapping[str, Any]) -> JobSnapshot:
+        """Read a job's record, or what a list has of it."""
         status = _search(self.status, record) or ""
         state = self.states.get(status, JobState.RUNNING)
         failure = None
@@ -189,18 +246,33 @@ class JobType:
             code = _search(self.failure, record) if self.failure else None
             failure = self.failures.get(code or "", FailureKind.PERMANENT)
         progress = {label: _search(path, record) for label, path in self.progress.items()}
+        after = self.aftermath
         return JobSnapshot(
             state=state,
             status=status,
             known=not status or status in self.states,
             reason=_search(self.reason, record) if self.reason else None,
             failure=failure,
+            pending=(after and _search(after.pending, record)) or None,
+            flaw=(after and after.flaw and _search(after.flaw, record)) or None,
             progress={label: value for label, value in _to_json(progress).items() if value is not None},
-            details=_to_json(record),
+            details=_to_json({key: value for key, value in record.items() if key not in self.private}),
         )
 
-    def classify(self, code: str, http_status: int) -> ErrorKind:
+    def read_page(self, operation: Operation, answer: Mapping[str, Any]) -> tuple[list[Any], str | None]:
+        """Return the items of a page, and what asks for the next one."""
+        return list(_search(operation.record, answer) or ()), answer.get(operation.next_token) or None
+
+    def classify(
+        self, code: str, http_status: int, message: str = "", operation: Operation | None = None
+    ) -> ErrorKind:
         """Say what an error answer means."""
+        if operation is not None:
+            for pattern, meaning in operation.messages.items():
+                if re.search(pattern, f"{code}: {message}"):
+                    return meaning
+            if code in operation.errors:
+                return operation.errors[code]
         known = self.errors.get(code) or COMMON_ERRORS.get(code)
         if known is not None:
             return known
@@ -210,13 +282,28 @@ class JobType:
             return ErrorKind.TRANSIENT
         return ErrorKind.FATAL
 
-    def lost(self, loss: Loss, snapshot: JobSnapshot) -> int:
-        """Return how many of something a job has lost."""
-        return int(_search(loss.count, snapshot.details) or 0)
+    def lost(self, loss: Loss, snapshot: JobSnapshot) -> tuple[int, str]:
+        """Return how many of something a job has lost, and what the service says about it."""
+        why = (_search(loss.why, snapshot.details) if loss.why else None) or ""
+        return int(_search(loss.count, snapshot.details) or 0), why
+
+    def started_at(self, snapshot: JobSnapshot) -> float | None:
+        """Return when a job was started (seconds since the epoch), where its record tells."""
+        moment = _search(self.created, snapshot.details) if self.created else None
+        return None if moment is None else datetime.fromisoformat(moment).timestamp()
+
+    def is_asked_for(self, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+        """Whether a listed job does what a request asks for, as far as the list tells."""
+        echoed = (self.adopts or {}).items()
+        return all(values.get(name) in (None, _search(path, record)) for name, path in echoed)
 
     def describe_run(self, run: JobRun) -> str:
         """Return a job in words, as log lines and errors name it."""
         return self.title.format(**run.ids)
+
+    def describe_target(self, values: Mapping[str, Any]) -> str:
+        """Return what a start works on, in words."""
+        return self.target.format(**values)
 
     def console_url(self, run: JobRun) -> str | None:
         """Return the job's page in the AWS console, or ``None`` where we know of none."""

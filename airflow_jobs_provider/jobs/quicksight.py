@@ -9,39 +9,41 @@ from __future__ import annotations
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import Iam, JobType, Loss, Operation, Parameter
 from airflow_jobs_provider.jobs.run import FailureKind, JobState
+from airflow_jobs_provider.jobs.values import Choice, Text
 
 _IDENTITY = ("aws_account_id", "data_set_id", "ingestion_id")
 
 QUICKSIGHT_INGESTION = JobType(
     name="quicksight-ingestion",
     title="SPICE ingestion {ingestion_id} of data set {data_set_id} in account {aws_account_id}",
+    target="data set {data_set_id}",
     service="quicksight",
     parameters={
         "aws_account_id": Parameter(
-            api="AwsAccountId",
-            pattern=r"[0-9]{12}",
-            must_be="an account id of 12 digits",
-            caller_account=True,
+            "AwsAccountId", Text(r"[0-9]{12}", "an account id of 12 digits"), caller_account=True
         ),
-        "data_set_id": Parameter(api="DataSetId"),
+        "data_set_id": Parameter("DataSetId"),
         "ingestion_id": Parameter(
-            api="IngestionId",
-            pattern=r"[a-zA-Z0-9_-]{1,128}",
-            must_be="1 to 128 letters, digits, hyphens or underscores",
+            "IngestionId",
+            Text(r"[a-zA-Z0-9_-]{1,128}", "1 to 128 letters, digits, hyphens or underscores"),
         ),
-        "ingestion_type": Parameter(api="IngestionType", choices=("INCREMENTAL_REFRESH", "FULL_REFRESH")),
+        "ingestion_type": Parameter("IngestionType", Choice("INCREMENTAL_REFRESH", "FULL_REFRESH")),
     },
-    optional=frozenset({"aws_account_id", "ingestion_id"}),
     identity=dict.fromkeys(_IDENTITY),
-    start=Operation(method="create_ingestion", parameters=(*_IDENTITY, "ingestion_type")),
+    start=Operation(
+        method="create_ingestion", parameters=(*_IDENTITY, "ingestion_type"), optional=("ingestion_id",)
+    ),
     describe=Operation(method="describe_ingestion", parameters=_IDENTITY, record="Ingestion"),
     cancel=Operation(method="cancel_ingestion", parameters=_IDENTITY),
     list_jobs=Operation(
-        method="list_ingestions", parameters=("aws_account_id", "data_set_id"), record="Ingestions"
+        method="list_ingestions",
+        parameters=("aws_account_id", "data_set_id"),
+        record="Ingestions",
+        next_token="NextToken",
     ),
     # A repeated CreateIngestion with the same id gives ResourceExistsException and starts nothing.
     token="ingestion_id",
-    token_length=128,
+    token_lengths=(1, 128),
     status="IngestionStatus",
     states={
         "INITIALIZED": JobState.RUNNING,
@@ -51,6 +53,7 @@ QUICKSIGHT_INGESTION = JobType(
         "FAILED": JobState.FAILED,
         "CANCELLED": JobState.CANCELLED,
     },
+    created="CreatedTime",
     reason="join(': ', [ErrorInfo.Type, ErrorInfo.Message][?@])",
     failure="ErrorInfo.Type",
     failures={
@@ -89,7 +92,7 @@ QUICKSIGHT_INGESTION = JobType(
     ),
     console="https://{region}.quicksight.aws.amazon.com/sn/data-sets/{data_set_id}/view",
     iam=Iam(
-        resource="arn:{partition}:quicksight:{region}:{account}:dataset/{data_set_id}/ingestion/*",
+        resources=("arn:{partition}:quicksight:{region}:{account}:dataset/{data_set_id}/ingestion/*",),
         actions=("quicksight:CreateIngestion", "quicksight:DescribeIngestion", "quicksight:CancelIngestion"),
         optional=("quicksight:ListIngestions",),
     ),

@@ -68,6 +68,8 @@ class JobSnapshot:
     :param known: False for a status that the job type does not list; it then counts as running.
     :param reason: why the job failed, in the service's words.
     :param failure: whether a failure is worth another try.
+    :param pending: what still goes on although the job has ended, in words; its record is not the last one.
+    :param flaw: what went wrong with that, in words.
     :param progress: what the service tells on the way, by label.
     :param details: the service's record, JSON, dates as ISO 8601.
     """
@@ -77,6 +79,8 @@ class JobSnapshot:
     known: bool = True
     reason: str | None = None
     failure: FailureKind | None = None
+    pending: str | None = None
+    flaw: str | None = None
     progress: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
 
@@ -88,6 +92,8 @@ class JobSnapshot:
             "known": self.known,
             "reason": self.reason,
             "failure": self.failure.value if self.failure else None,
+            "pending": self.pending,
+            "flaw": self.flaw,
             "progress": dict(self.progress),
             "details": dict(self.details),
         }

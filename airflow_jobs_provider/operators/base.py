@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
-from airflow_jobs_provider.exceptions import AwsJobError, JobNotFoundError, name, not_cancelled
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name, not_cancelled
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
@@ -16,8 +17,9 @@ from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.record import JobRecordStore
 from airflow_jobs_provider.operators.starting import JobStart
+from airflow_jobs_provider.steps import drive
 from airflow_jobs_provider.triggers.ownership import claim
-from airflow_jobs_provider.waiting import cancel_until_certain, drive, wait_until_over
+from airflow_jobs_provider.waiting import Wait, cancel_until_certain, wait_until_over
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -29,6 +31,8 @@ class StartJobOperator(AwsJobOperator):
     :param wait_for_completion: wait until the job has ended, and fail if it failed.
     :param poll_interval: seconds between two readings of the job at the most; a young job is read more often.
     :param cancel_on_kill: cancel the job when the task is killed, cleared, marked as something, or times out.
+    :param cancel_timeout: seconds from the start of a try in which it waits for the end of an old job that it
+        has cancelled; a rollback can take long.
     :param durable: a retry after a crash takes the running job over instead of starting another.
     """
 
@@ -38,6 +42,7 @@ class StartJobOperator(AwsJobOperator):
         wait_for_completion: bool = True,
         poll_interval: float = 10,
         cancel_on_kill: bool = True,
+        cancel_timeout: float = 3600,
         durable: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -45,9 +50,11 @@ class StartJobOperator(AwsJobOperator):
         self.wait_for_completion = wait_for_completion
         self.poll_interval = poll_interval
         self.cancel_on_kill = cancel_on_kill
+        self.cancel_timeout = cancel_timeout
         self.durable = durable
         check_flags(self, ("wait_for_completion", "cancel_on_kill", "durable"))
         check_seconds("poll_interval", poll_interval)
+        check_seconds("cancel_timeout", cancel_timeout)
 
     # Made by execute: no part of the task's definition.
     _held: HeldJob | None = None
@@ -58,42 +65,27 @@ class StartJobOperator(AwsJobOperator):
         :returns: see :meth:`result`.
         :raises AwsJobError: where the job could not be started, or did not succeed.
         """
-        records = JobRecordStore(context, self)
-        self._held = held = HeldJob(self.log)
-        try:
-            job = JobStart(self, context, records, held).obtain()
-            AwsJobLink().persist(self, context["ti"], job.run)
-            snapshot = job.snapshot
-            if not self.wait_for_completion:
-                held.release()
-                return self.result(job.run, snapshot)
-            if not snapshot.state.is_over:
-                held.raise_if_killed()
-                if self.deferrable:
-                    claim(context["ti"], job.run)
-                    self._defer(context, job.run, job.started_at)
-                wait = wait_until_over(
-                    job.run, log=self.log, poll_interval=self.poll_interval, started_at=job.started_at
-                )
-                snapshot = drive(wait, self.hook_for(job.run), held.sleep)
-        except TaskDeferred:
-            # The triggerer has it: a kill of this process while Airflow tidies up is not the task's.
-            held.release()
-            raise
-        except BaseException:
-            if held.run is not None:
-                self._abandon(records, held.run, held.started_at)
-                held.release()
-            raise
-        held.release()
-        return self._finish(records, job.run, snapshot)
+        return self._execute(context)
+
+    def start_again(self, context: Context, **_: object) -> dict[str, Any]:
+        """Go on after a deferral that came before the start: of a busy target, or of an old job's end.
+
+        :returns: see :meth:`result`.
+        :raises AirflowTaskTimeout: at ``execution_timeout``; nothing was started.
+        """
+        deadline = self.deadline(context)
+        if deadline is not None and time.time() >= deadline:
+            seconds = self.execution_timeout.total_seconds() if self.execution_timeout else 0
+            raise AirflowTaskTimeout(
+                f"no job could be started within execution_timeout ({seconds:g} seconds)"
+            )
+        return self._execute(context)
 
     def execute_complete(
         self,
         context: Context,
         event: Mapping[str, Any] | None,
-        run: Mapping[str, Any] | None = None,
-        started_at: float | None = None,
+        wait: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Go on after the trigger's event.
 
@@ -102,20 +94,20 @@ class StartJobOperator(AwsJobOperator):
         :raises AwsJobError: where the job did not succeed, or could not be read.
         """
         records = JobRecordStore(context, self)
-        job_run, since = self.resumed(event, run, started_at)
+        waited = self.resumed(event, wait)
         self._held = HeldJob(self.log)
         try:
-            snapshot = self.read_event(event, job_run, since, self._held.sleep)
+            snapshot = self.read_event(event, waited, self._held.sleep)
             if snapshot is None:
-                raise self.timed_out(job_run)
-            if not snapshot.state.is_over:
-                self._defer(context, job_run, since)
+                raise self.timed_out(waited.run)
+            if not self.is_done(snapshot):
+                self._defer(context, waited)
         except TaskDeferred:
             raise
         except BaseException:
-            self._abandon(records, job_run, since)
+            self._abandon(records, waited)
             raise
-        return self._finish(records, job_run, snapshot)
+        return self._finish(records, waited.run, snapshot)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral.
@@ -143,7 +135,7 @@ class StartJobOperator(AwsJobOperator):
             if snapshot.state.is_over:
                 self.log.warning("the wait broke off, but %s has ended", name(record.run))
                 return self._finish(records, record.run, snapshot)
-        self._abandon(records, record.run, record.started_at)
+        self._abandon(records, Wait(record.run, record.started_at, self.cancel_on_kill))
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
@@ -151,34 +143,79 @@ class StartJobOperator(AwsJobOperator):
         if self._held is not None:
             self._held.kill()
 
-    def _may_be_left_out(self) -> frozenset[str]:
-        return self.job_type.optional
+    def target_busy(
+        self,
+        context: Context,  # noqa: ARG002 - for those that override it
+        values: Mapping[str, Any],  # noqa: ARG002
+        busy: AwsApiError,
+        held: HeldJob,  # noqa: ARG002
+    ) -> tuple[JobRun, JobSnapshot] | None:
+        """Do what is to be done about a target that runs another job.
 
-    def _defer(self, context: Context, run: JobRun, started_at: float) -> NoReturn:
+        :param values: the start's parameters.
+        :param busy: what the service has said.
+        :returns: a job to wait for instead, or ``None`` to try again.
+        """
+        raise busy
+
+    def _execute(self, context: Context) -> dict[str, Any]:
+        records = JobRecordStore(context, self)
+        self._held = held = HeldJob(self.log)
+        try:
+            job = JobStart(self, context, records, held).obtain()
+            AwsJobLink().persist(self, context["ti"], job.run)
+            snapshot = job.snapshot
+            if not self.wait_for_completion:
+                held.release()
+                return self.result(job.run, snapshot)
+            if not self.is_done(snapshot):
+                held.raise_if_killed()
+                if self.deferrable:
+                    claim(context["ti"], job.run)
+                    self._defer(context, Wait(job.run, job.started_at, self.cancel_on_kill and job.is_ours))
+                wait = wait_until_over(
+                    job.run,
+                    log=self.log,
+                    poll_interval=self.poll_interval,
+                    started_at=job.started_at,
+                    settle=self.settles,
+                )
+                snapshot = drive(wait, self.hook_for(job.run), held.sleep)
+        except TaskDeferred:
+            # The triggerer has it: a kill of this process while Airflow tidies up is not the task's.
+            held.release()
+            raise
+        except BaseException:
+            if held.run is not None:
+                self._abandon(records, Wait(held.run, held.started_at, self.cancel_on_kill))
+                held.release()
+            raise
+        held.release()
+        return self._finish(records, job.run, snapshot)
+
+    def _defer(self, context: Context, wait: Wait) -> NoReturn:
         self.defer_until_over(
-            run,
-            started_at=started_at,
-            poll_interval=self.poll_interval,
-            deadline=self.deadline(context),
-            cancel_on_kill=self.cancel_on_kill,
+            wait, poll_interval=self.poll_interval, deadline=self.deadline(context), settle=self.settles
         )
 
     def _finish(self, records: JobRecordStore, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
         try:
-            result = self.succeeded(run, snapshot)
+            self.check_success(run, snapshot)
         except AwsJobError:
             records.forget()
             raise
+        # Whatever fails from here on, the job has succeeded: a retry must not start it again.
         records.succeeded()
-        return result
+        return self.outcome(run, snapshot, self._held.sleep if self._held else time.sleep)
 
-    def _abandon(self, records: JobRecordStore, run: JobRun, started_at: float) -> None:
+    def _abandon(self, records: JobRecordStore, wait: Wait) -> None:
         """See to the end of a job that this try will not wait for any more."""
-        if not self.cancel_on_kill:
-            self.log.warning("%s may go on: cancel_on_kill is off", name(run))
+        run = wait.run
+        if not wait.cancel_on_kill:
+            self.log.warning("%s may go on: it is not to be cancelled with this task", name(run))
             return
         records.give_up()
-        steps = cancel_until_certain(run, log=self.log, started_at=started_at, patience=PATIENCE)
+        steps = cancel_until_certain(run, log=self.log, started_at=wait.started_at, patience=PATIENCE)
         try:
             snapshot = drive(steps, self.hook_for(run))
         except JobNotFoundError:

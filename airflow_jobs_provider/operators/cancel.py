@@ -6,12 +6,14 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow_jobs_provider.exceptions import JobNotFoundError
-from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.exceptions import JobNotFoundError, name, still_ending
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
 from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
-from airflow_jobs_provider.waiting import cancel_until_certain, drive, known_for_all_but, wait_until_over
+from airflow_jobs_provider.steps import drive
+from airflow_jobs_provider.waiting import DeadlinePassedError, Wait, cancel_until_certain, wait_until_over
+from airflow_jobs_provider.watch import known_for_all_but
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -26,6 +28,7 @@ class CancelJobOperator(AwsJobOperator):
 
     :param wait_for_completion: wait until the job has really ended.
     :param poll_interval: seconds between two readings of the job at the most.
+    :param cancel_timeout: seconds to wait for the end at the most; a rollback can take long.
     :param missing_ok: succeed where AWS does not know the job.
     """
 
@@ -34,15 +37,18 @@ class CancelJobOperator(AwsJobOperator):
         *,
         wait_for_completion: bool = True,
         poll_interval: float = 10,
+        cancel_timeout: float = 3600,
         missing_ok: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.wait_for_completion = wait_for_completion
         self.poll_interval = poll_interval
+        self.cancel_timeout = cancel_timeout
         self.missing_ok = missing_ok
         check_flags(self, ("wait_for_completion", "missing_ok"))
         check_seconds("poll_interval", poll_interval)
+        check_seconds("cancel_timeout", cancel_timeout)
 
     def execute(self, context: Context) -> dict[str, Any] | None:
         """Cancel the job, and wait for its end.
@@ -58,11 +64,7 @@ class CancelJobOperator(AwsJobOperator):
         try:
             snapshot = drive(cancel, self.hook)
             if self.wait_for_completion and not snapshot.state.is_over:
-                now = time.time()
-                if self.deferrable:
-                    self._defer(context, run, now)
-                wait = wait_until_over(run, log=self.log, poll_interval=self.poll_interval, started_at=now)
-                snapshot = drive(wait, self.hook)
+                snapshot = self._wait(context, run)
         except JobNotFoundError as error:
             self._accept(error)
             return None
@@ -72,37 +74,61 @@ class CancelJobOperator(AwsJobOperator):
         self,
         context: Context,
         event: Mapping[str, Any] | None,
-        run: Mapping[str, Any] | None = None,
-        started_at: float | None = None,
+        wait: Mapping[str, Any] | None = None,
     ) -> dict[str, Any] | None:
         """Go on after the trigger's event.
 
         :returns: see :meth:`execute`.
         :raises AirflowTaskTimeout: at ``execution_timeout``.
-        :raises AwsJobError: where the job could not be read.
+        :raises AwsJobError: where the job could not be read, or has not ended within ``cancel_timeout``.
         """
-        job_run, since = self.resumed(event, run, started_at)
+        waited = self.resumed(event, wait)
         try:
-            snapshot = self.read_event(event, job_run, since)
+            snapshot = self.read_event(event, waited)
         except JobNotFoundError as error:
             self._accept(error)
             return None
         if snapshot is None:
-            raise self.timed_out(job_run)
+            raise self._too_late(context, waited.run)
         if not snapshot.state.is_over:
-            self._defer(context, job_run, since)
-        return self.result(job_run, snapshot)
+            self._defer(context, waited)
+        return self.result(waited.run, snapshot)
 
     def _accept(self, error: JobNotFoundError) -> None:
         if not self.missing_ok:
             raise error
         self.log.info("nothing to cancel: %s", error)
 
-    def _defer(self, context: Context, run: JobRun, started_at: float) -> NoReturn:
-        self.defer_until_over(
+    def _wait(self, context: Context, run: JobRun) -> JobSnapshot:
+        self.log.info("waiting for %s to end, for at most %g seconds", name(run), self.cancel_timeout)
+        now = time.time()
+        if self.deferrable:
+            self._defer(context, Wait(run, now, cancel_on_kill=False))
+        steps = wait_until_over(
             run,
-            started_at=started_at,
+            log=self.log,
             poll_interval=self.poll_interval,
-            deadline=self.deadline(context),
-            cancel_on_kill=False,
+            started_at=now,
+            deadline=self._last_moment(context),
+            settle=False,
         )
+        try:
+            return drive(steps, self.hook)
+        except DeadlinePassedError:
+            raise self._too_late(context, run) from None
+
+    def _defer(self, context: Context, wait: Wait) -> NoReturn:
+        self.defer_until_over(
+            wait, poll_interval=self.poll_interval, deadline=self._last_moment(context), settle=False
+        )
+
+    def _last_moment(self, context: Context) -> float:
+        """Return when to give up the wait (seconds since the epoch)."""
+        end: float = context["ti"].start_date.timestamp() + self.cancel_timeout
+        return min(end, self.deadline(context) or end)
+
+    def _too_late(self, context: Context, run: JobRun) -> BaseException:
+        deadline = self.deadline(context)
+        if deadline is not None and deadline <= self._last_moment(context):
+            return self.timed_out(run)
+        return still_ending(run, self.cancel_timeout)

@@ -7,12 +7,18 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from airflow_jobs_provider.jobs.values import Choice
+
 
 def is_literal(value: object) -> bool:
     """Whether a parameter's value is known at DAG parse: neither a template nor an XComArg."""
     if isinstance(value, str):
         return not any(mark in value for mark in ("{{", "{%", "{#"))
-    return value is None or isinstance(value, (bool, int, float, list, tuple, dict))
+    if isinstance(value, (list, tuple)):
+        return all(map(is_literal, value))
+    if isinstance(value, dict):
+        return all(map(is_literal, value.values()))
+    return value is None or isinstance(value, (bool, int, float))
 
 
 def check_flags(operator: Any, names: Iterable[str]) -> None:
@@ -20,6 +26,11 @@ def check_flags(operator: Any, names: Iterable[str]) -> None:
     for key in names:
         if not isinstance(value := getattr(operator, key), bool):
             raise ValueError(f"{key} must be True or False, not {value!r}")
+
+
+def check_choice(key: str, value: object, choices: Iterable[str]) -> None:
+    """Refuse what is none of a few words."""
+    Choice(*choices).read(key, value)
 
 
 def check_seconds(key: str, value: object) -> None:

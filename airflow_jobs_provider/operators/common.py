@@ -16,16 +16,17 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow_jobs_provider.exceptions import (
     AwsApiError,
     JobNotFoundError,
+    flawed,
     name,
     not_succeeded,
-    too_many_lost,
 )
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_aws, check_flags, is_literal
-from airflow_jobs_provider.waiting import drive, read_until_certain
+from airflow_jobs_provider.steps import drive
+from airflow_jobs_provider.waiting import Wait, read_until_certain
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -131,6 +132,11 @@ class AwsJobOperator(BaseOperator):
         assert run is not None  # noqa: S101 - the identity's parameters are required
         return run
 
+    @property
+    def settles(self) -> bool:
+        """Whether to wait for what still goes on when the job has ended, too."""
+        return True
+
     def look(
         self,
         run: JobRun,
@@ -164,64 +170,58 @@ class AwsJobOperator(BaseOperator):
 
     def defer_until_over(
         self,
-        run: JobRun,
+        wait: Wait,
         *,
-        started_at: float,
         poll_interval: float,
         deadline: float | None,
-        cancel_on_kill: bool,
+        settle: bool,
+        method_name: str = "execute_complete",
     ) -> NoReturn:
-        """Hand the wait to the triggerer; it resumes ``execute_complete``. Never returns."""
+        """Hand the wait to the triggerer; it resumes the method. Never returns."""
         from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
 
         trigger: AwsJobTrigger = AwsJobTrigger(
-            run=run.to_json(),
+            **wait.to_json(),
             poll_interval=poll_interval,
-            started_at=started_at,
             deadline=deadline,
-            cancel_on_kill=cancel_on_kill,
+            settle=settle,
             aws_conn_id=self.aws_conn_id,
             verify=self.verify,
             botocore_config=self.botocore_config,
         )
-        timeout = None
-        if deadline is not None:
-            timeout = timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN)
         self.defer(
             trigger=trigger,
-            method_name="execute_complete",
-            kwargs={"run": run.to_json(), "started_at": started_at},
-            timeout=timeout,
+            method_name=method_name,
+            kwargs={"wait": wait.to_json()},
+            timeout=deferral_timeout(deadline),
         )
 
-    def resumed(
-        self, event: Mapping[str, Any] | None, run: Mapping[str, Any] | None, started_at: float | None
-    ) -> tuple[JobRun, float]:
-        """Return what was given to ``defer``: the job, and when it was started.
+    def resumed(self, event: Mapping[str, Any] | None, wait: Mapping[str, Any] | None) -> Wait:
+        """Return what was given to ``defer``.
 
-        ``dag.test()`` of Airflow 3.3 drops it where there is an event; the event names the job, too.
+        ``dag.test()`` of Airflow 3.3 drops it where there is an event; the event has it, too.
         """
         self.has_link = True
-        run = run or (event or {}).get("run")
-        if run is None:
+        known = wait or event or {}
+        if "run" not in known:
             raise ValueError(f"event must name the job that this task waits for, not {event!r}")
-        return JobRun.from_json(run), time.time() if started_at is None else started_at
+        return Wait.from_json(known)
 
     def read_event(
         self,
         event: Mapping[str, Any] | None,
-        run: JobRun,
-        started_at: float,
+        wait: Wait,
         sleep: Callable[[float], object] = time.sleep,
     ) -> JobSnapshot | None:
         """Return the reading that a trigger's event carries; ``None`` where the deadline has passed.
 
         :raises AwsJobError: where the trigger could not read the job.
         """
+        run = wait.run
         if event is None or event.get("run") != run.to_json():
             # On SQLite, Airflow gives a new trigger the id of an old one: another task's event can come here.
             self.log.warning("the event is not about %s; looking at the job itself", name(run))
-            return self.look(run, started_at, sleep=sleep)
+            return self.look(run, wait.started_at, sleep=sleep)
         if "error" in event:
             meaning = ErrorKind(event["meaning"])
             if meaning is ErrorKind.NOT_FOUND:
@@ -229,44 +229,70 @@ class AwsJobOperator(BaseOperator):
             raise AwsApiError(event["error"], meaning=meaning, code=event["code"], run=run)
         return JobSnapshot.from_json(event["snapshot"]) if "snapshot" in event else None
 
+    def is_done(self, snapshot: JobSnapshot) -> bool:
+        """Whether there is nothing more to wait for, or nothing that is worth another wait."""
+        after = self.job_type.aftermath
+        goes_on = self.settles and snapshot.pending is not None and after is not None
+        return snapshot.state.is_over and not (goes_on and after and after.patience == math.inf)
+
     def result(self, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
         """Return what goes to XCom.
 
         :returns: the job's identity under the parameter names of sensor and cancel operator, ``region_name``,
-            ``status`` (the service's word) and ``details`` (its record, dates as ISO 8601).
+            ``status`` (the service's word; ``None`` where a start does not tell) and ``details`` (its record,
+            dates as ISO 8601).
         """
         return {
+            **dict.fromkeys(self.job_type.identity),
             **run.ids,
             "region_name": run.region,
-            "status": snapshot.status,
+            "status": snapshot.status or None,
             "details": dict(snapshot.details),
         }
 
-    def succeeded(self, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
-        """Return the result of a job that has ended in success.
+    def outcome(
+        self,
+        run: JobRun,
+        snapshot: JobSnapshot,
+        sleep: Callable[[float], object] = time.sleep,  # noqa: ARG002 - for those that override it
+    ) -> dict[str, Any]:
+        """Return what goes to XCom when the job has succeeded."""
+        return self.result(run, snapshot)
 
-        :raises AwsJobError: for every other end, and where more was lost than the operator's limit allows.
+    def check_success(self, run: JobRun, snapshot: JobSnapshot) -> None:
+        """Refuse every end but success, and a success that is less than the author wants.
+
+        :raises AwsJobError: says why.
         """
         if snapshot.state is not JobState.SUCCEEDED:
             raise not_succeeded(run, snapshot)
         for loss in self.job_type.losses:
-            count = self.job_type.lost(loss, snapshot)
+            count, why = self.job_type.lost(loss, snapshot)
             limit = getattr(self, loss.limit, None)
+            because = f": {why}" if why else ""
             if limit is not None and count > limit:
-                raise too_many_lost(run, snapshot, f"{count} {loss.what}", f"{loss.limit}={limit}")
+                what = f"{count} {loss.what}, more than {loss.limit}={limit} allows{because}"
+                raise flawed(run, snapshot, what)
             if count:
-                self.log.warning("%s succeeded with %d %s", name(run), count, loss.what)
-        return self.result(run, snapshot)
+                self.log.warning("%s succeeded with %d %s%s", name(run), count, loss.what, because)
+        if self.settles and snapshot.flaw is not None:
+            raise flawed(run, snapshot, snapshot.flaw)
 
     def _checked(self, operation: Operation, *, only_literal: bool) -> dict[str, Any]:
-        values = {key: getattr(self, key) for key in operation.parameters}
-        for key, value in values.items():
-            if only_literal and not is_literal(value):
+        values: dict[str, Any] = {}
+        for key in operation.parameters:
+            parameter, value = self.job_type.parameters[key], getattr(self, key)
+            from_file = isinstance(value, str) and value.endswith(tuple(self.template_ext))
+            if only_literal and (from_file or not is_literal(value)):
                 continue
-            if value is None and key in self._may_be_left_out():
-                continue
-            self.job_type.parameters[key].check(key, value)
+            if value is not None or not (key in operation.optional or parameter.caller_account):
+                value = parameter.value.read(key, value)
+            values[key] = value
         return values
 
-    def _may_be_left_out(self) -> frozenset[str]:
-        return frozenset(key for key, value in self.job_type.parameters.items() if value.caller_account)
+
+def deferral_timeout(deadline: float | None) -> timedelta | None:
+    """Return Airflow's own time-out for a deferral that ends at a deadline."""
+    if deadline is None:
+        return None
+    return timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN)

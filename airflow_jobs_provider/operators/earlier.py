@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name
+from airflow_jobs_provider.exceptions import (
+    AwsApiError,
+    AwsJobError,
+    JobNotFoundError,
+    name,
+    still_ending,
+)
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
 from airflow_jobs_provider.operators.common import PATIENCE
-from airflow_jobs_provider.waiting import cancel_until_certain, drive, wait_until_over
+from airflow_jobs_provider.steps import drive
+from airflow_jobs_provider.waiting import DeadlinePassedError, Wait, cancel_until_certain, wait_until_over
 
 if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
     from airflow_jobs_provider.operators.base import StartJobOperator
     from airflow_jobs_provider.operators.held import HeldJob
     from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
@@ -33,7 +43,12 @@ class EarlierJob:
     operator: StartJobOperator
     records: JobRecordStore
     held: HeldJob
+    context: Context
     request: str
+
+    def of(self, record: JobRecord) -> EarlierJob:
+        """Return the same for what is known of the job by now."""
+        return replace(self, record=record)
 
     @cached_property
     def unwanted_because(self) -> str | None:
@@ -58,7 +73,7 @@ class EarlierJob:
         """
         log, number, run = self.operator.log, self.record.try_number, self.record.run
         if run is None:
-            log.warning("try %d was about to start a job and never heard of it", number)
+            log.warning("try %d was about to start a job and never heard of it; it may be running", number)
             return None
         if self.record.succeeded and self.unwanted_because is not None:
             log.info("%s of try %d has succeeded; %s", name(run), number, self.unwanted_because)
@@ -99,20 +114,56 @@ class EarlierJob:
             ) from error
 
     def _end(self, run: JobRun, snapshot: JobSnapshot) -> None:
+        """Cancel the job, and wait until it has ended; deferred, where the task is."""
         log, number, since = self.operator.log, self.record.try_number, self.record.started_at
         hook, sleep = self.operator.hook_for(run), self.held.sleep
-        stopping = snapshot.state is JobState.STOPPING
-        if not stopping and not self.operator.cancel_on_kill:
-            log.warning(
-                "%s of try %d goes on, as cancel_on_kill is off: %s", name(run), number, self.unwanted_because
-            )
-            return
-        try:
-            if not stopping:
-                log.info("cancelling %s of try %d first: %s", name(run), number, self.unwanted_because)
-                self.records.give_up()
+        if snapshot.state is not JobState.STOPPING:
+            if not self.operator.cancel_on_kill:
+                log.warning(
+                    "%s of try %d goes on, as cancel_on_kill is off: %s",
+                    *(name(run), number, self.unwanted_because),
+                )
+                return
+            log.info("cancelling %s of try %d first: %s", name(run), number, self.unwanted_because)
+            self.records.give_up()
+            try:
                 cancel = cancel_until_certain(run, log=log, started_at=since, patience=PATIENCE)
-                drive(cancel, hook, sleep)
-            drive(wait_until_over(run, log=log, poll_interval=_POLL_INTERVAL, started_at=since), hook, sleep)
+                snapshot = drive(cancel, hook, sleep)
+            except JobNotFoundError as error:
+                log.info("%s", error)
+                return
+        if not snapshot.state.is_over:
+            self._await_end(run, snapshot)
+
+    def _await_end(self, run: JobRun, snapshot: JobSnapshot) -> None:
+        operator = self.operator
+        patience = operator.cancel_timeout
+        last_moment = self.context["ti"].start_date.timestamp() + patience
+        if time.time() >= last_moment:
+            raise still_ending(run, patience)
+        operator.log.info(
+            "%s is %s: waiting for its end, for at most %g seconds, before another job is started",
+            *(name(run), snapshot.status, last_moment - time.time()),
+        )
+        if operator.deferrable:
+            operator.defer_until_over(
+                Wait(run, self.record.started_at, cancel_on_kill=False),
+                poll_interval=_POLL_INTERVAL,
+                deadline=min(last_moment, operator.deadline(self.context) or last_moment),
+                settle=False,
+                method_name="start_again",
+            )
+        steps = wait_until_over(
+            run,
+            log=operator.log,
+            poll_interval=_POLL_INTERVAL,
+            started_at=self.record.started_at,
+            deadline=last_moment,
+            settle=False,
+        )
+        try:
+            drive(steps, operator.hook_for(run), self.held.sleep)
         except JobNotFoundError as error:
-            log.info("%s", error)
+            operator.log.info("%s", error)
+        except DeadlinePassedError:
+            raise still_ending(run, patience) from None

@@ -7,12 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_jobs_provider.exceptions import AwsJobError, TaskKilledError, name, not_cancelled
-from airflow_jobs_provider.waiting import cancel_until_certain, drive
+from airflow_jobs_provider.steps import drive
+from airflow_jobs_provider.waiting import cancel_until_certain
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
     from airflow_jobs_provider.jobs.run import JobRun
-    from airflow_jobs_provider.waiting import Log
+    from airflow_jobs_provider.steps import Log
 
 # Airflow kills a task's process 5 seconds after it asked it to end.
 _PATIENCE = 4.0

@@ -28,8 +28,8 @@ class JobRecord:
     """One try's job.
 
     :param run: its identity; ``None`` where only the start's answer tells it and has not come.
-    :param token: the idempotency token of its start.
-    :param request: fingerprint of what was asked for, without what differs from try to try.
+    :param sent: what of the request differs from try to try: the idempotency token, the label.
+    :param request: fingerprint of what else was asked for.
     :param ti_id: the task instance's id; Airflow makes a new one for every try.
     :param try_number: of that try.
     :param max_tries: of the task instance at that time; a clear raises it ...
@@ -41,7 +41,7 @@ class JobRecord:
     """
 
     run: JobRun | None
-    token: str | None
+    sent: Mapping[str, str]
     request: str
     ti_id: str
     try_number: int
@@ -90,12 +90,12 @@ class JobRecordStore:
         raised = (record.max_tries, record.retries) != (ti.max_tries, self._retries)
         return not record.is_of(ti) and (raised or ti.try_number <= record.try_number)
 
-    def begin(self, run: JobRun | None, token: str | None, request: str) -> JobRecord:
+    def begin(self, run: JobRun | None, sent: Mapping[str, str], request: str) -> JobRecord:
         """Record that this try is about to start a job. It raises where Airflow cannot keep it."""
         return self._save(
             JobRecord(
                 run=run,
-                token=token,
+                sent=dict(sent),
                 request=request,
                 ti_id=str(self._ti.id),
                 try_number=self._ti.try_number,
@@ -160,17 +160,43 @@ def fingerprint(request: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def derive_token(ti: Any, max_length: int) -> str:
+def derive_token(ti: Any, lengths: tuple[int, int]) -> str:
     """Return an idempotency token: readable, the same if the same try asks again, another for another try.
 
-    It has letters, digits and hyphens only, which every service takes. The hash includes the task instance's
-    own id, which also changes when the task instance is cleared, or deleted and made again.
+    It has letters, digits and hyphens only, and begins and ends with none of the hyphens, which every service
+    takes. The hash includes the task instance's own id, which also changes when the task instance is cleared,
+    or deleted and made again.
+
+    :param lengths: how short and how long it may be.
     """
+    shortest, longest = lengths
     parts = [ti.dag_id, ti.task_id, *([str(ti.map_index)] if ti.map_index >= 0 else []), ti.run_id]
     identity = json.dumps([*parts, ti.map_index, ti.try_number, str(ti.id)])
-    tail = f"-try{ti.try_number}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    words = [re.sub(r"[^a-zA-Z0-9]+", "-", part).strip("-") for part in parts]
-    while sum(map(len, words)) + len(words) - 1 > max_length - len(tail):
+    digest = hashlib.sha256(identity.encode()).hexdigest()
+    words = [word for part in parts if (word := re.sub(r"[^a-zA-Z0-9]+", "-", part).strip("-"))]
+    words = [*_fitting(words, longest - len(f"-try{ti.try_number}-{digest[:12]}")), f"try{ti.try_number}"]
+    readable = "-".join(words)
+    return f"{readable}-{digest[: max(12, shortest - len(readable) - 1)]}"
+
+
+def derive_label(ti: Any, longest: int) -> str:
+    """Return a sentence that says which try of which task has started a job.
+
+    :param longest: how long it may be.
+    """
+    mapped = f" [{ti.map_index}]" if ti.map_index >= 0 else ""
+    words = [ti.dag_id, ti.run_id, ti.task_id]
+    room = longest - len(_LABEL.format("", "", "", mapped, ti.try_number)) + len(words) - 1
+    return _LABEL.format(*_fitting(words, room), mapped, ti.try_number)
+
+
+_LABEL = "Airflow DAG {}, run {}, task {}{}, try {}"
+
+
+def _fitting(words: list[str], room: int) -> list[str]:
+    """Return words that fit into so many characters with one between them: the longest are cut."""
+    words = list(words)
+    while sum(map(len, words)) + len(words) - 1 > room:
         longest = max(range(len(words)), key=lambda index: len(words[index]))
         words[longest] = words[longest][:-1]
-    return "-".join(words) + tail
+    return words

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +16,28 @@ from airflow_jobs_provider.exceptions import (
     name,
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
-from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.operators.common import PATIENCE
 from airflow_jobs_provider.operators.earlier import EarlierJob
-from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore, derive_token, fingerprint
+from airflow_jobs_provider.operators.record import (
+    JobRecord,
+    JobRecordStore,
+    derive_label,
+    derive_token,
+    fingerprint,
+)
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
+    from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.operators.base import StartJobOperator
     from airflow_jobs_provider.operators.held import HeldJob
 
-# Seconds between the attempts of a start that may be repeated.
-_START_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 # Seconds in which a job is looked for whose start was not answered and cannot be asked for again.
 _FIND_PATIENCE = 10.0
+# Seconds by which a worker's clock may differ from the service's.
+_SKEW = 60.0
 
 
 @dataclass(frozen=True)
@@ -36,11 +45,13 @@ class Obtained:
     """The job of this try.
 
     :param started_at: when its start was asked for (seconds since the epoch).
+    :param is_ours: this task has started it.
     """
 
     run: JobRun
     snapshot: JobSnapshot
     started_at: float
+    is_ours: bool = True
 
 
 class JobStart:
@@ -52,13 +63,12 @@ class JobStart:
         self._operator = operator
         self._job_type = operator.job_type
         self._log = operator.log
+        self._context = context
         self._records = records
         self._held = held
-        self._ti: Any = context["ti"]
         self._values: dict[str, Any] = {}
         self._request = ""
-        self._own_token: str | None = None
-        self._repeats = False
+        self._token_is_ours = False
 
     def obtain(self) -> Obtained:
         """Return this try's job, and leave no other running.
@@ -69,74 +79,114 @@ class JobStart:
         if record is not None and record.run is not None:
             # Whatever fails from here on, the earlier try's job must not be forgotten.
             self._hold(record.run, record.started_at)
-        self._values = self._operator.parameters(self._job_type.start)
-        token = self._job_type.token
-        if token is not None and self._values[token] is None:
-            self._values[token] = self._own_token = derive_token(self._ti, self._job_type.token_length)
-        asked_for = {key: value for key, value in self._values.items() if key != token}
-        region = self._operator.hook.region
-        self._request = fingerprint({**asked_for, "job_type": self._job_type.name, "region_name": region})
+        self._prepare()
         if record is not None:
-            earlier = EarlierJob(record, self._operator, self._records, self._held, self._request)
-            unanswered = not record.confirmed and earlier.unwanted_because is None
-            if unanswered and self._asks_again(record):
-                self._log.info("asking again for what try %d was about to start", record.try_number)
-            elif (snapshot := earlier.settle()) is not None and record.run is not None:
-                return Obtained(record.run, snapshot, record.started_at)
-            else:
-                self._held.release()
+            earlier = EarlierJob(
+                record, self._operator, self._records, self._held, self._context, self._request
+            )
+            if self._can_ask_again(earlier):
+                earlier = self._ask_again(earlier)
+            run, since = earlier.record.run, earlier.record.started_at
+            if (snapshot := earlier.settle()) is not None and run is not None:
+                return Obtained(run, snapshot, since)
+            self._held.release()
         return self._start()
 
-    def _asks_again(self, record: JobRecord) -> bool:
-        """Take an unanswered start's token, if we can: the start begins the job or finds it."""
-        token = self._job_type.token
-        if token is None or (self._own_token is None and self._values[token] != record.token):
+    def _prepare(self) -> None:
+        """Set what is asked for: the author's parameters, and those that we derive."""
+        job_type, ti = self._job_type, self._context["ti"]
+        values = self._operator.parameters(job_type.start)
+        if job_type.token is not None and values[job_type.token] is None:
+            values[job_type.token] = derive_token(ti, job_type.token_lengths)
+            self._token_is_ours = True
+        if job_type.label is not None and values[job_type.label] is None:
+            values[job_type.label] = derive_label(ti, job_type.label_length)
+        asked_for = {key: value for key, value in values.items() if key not in job_type.derived}
+        self._values = values
+        self._request = fingerprint(
+            {**asked_for, "job_type": job_type.name, "region_name": self._operator.hook.region}
+        )
+
+    def _can_ask_again(self, earlier: EarlierJob) -> bool:
+        """Whether a start that was never answered can be repeated, to learn which job it has started."""
+        record, token = earlier.record, self._job_type.token
+        if record.confirmed or token is None or record.request != self._request:
             return False
-        self._values[token] = record.token
-        self._repeats = True
-        return True
+        if record.run is None:
+            return True
+        # A job that this try does not want, and whose id is known, is better not started for that.
+        same = self._token_is_ours or self._values[token] == record.sent[token]
+        return same and earlier.unwanted_because is None
+
+    def _ask_again(self, earlier: EarlierJob) -> EarlierJob:
+        """Repeat a start with its token: it begins the job, or finds it."""
+        record = earlier.record
+        self._log.info("asking again for what try %d was about to start", record.try_number)
+        values = {**self._values, **record.sent}
+        try:
+            run, _ = self._call(values, record, may_exist=True)
+        except AwsApiError as error:
+            unknown = error.meaning is ErrorKind.BUSY or not error.is_transient
+            if not unknown or (error.meaning is not ErrorKind.BUSY and earlier.unwanted_because is None):
+                raise
+            # A token that the service knows is answered with its job.
+            self._log.info("it has started nothing: %s", error)
+            return earlier
+        self._hold(run, record.started_at)
+        return earlier.of(self._records.started(record, run))
 
     def _start(self) -> Obtained:
         token = self._job_type.token
         run = self._job_type.run_of(self._values, self._operator.hook.region)
-        ours = self._repeats or self._own_token is not None
-        if run is not None and not ours:
+        if run is not None and not self._token_is_ours:
             self._refuse_used(run)
-        record = self._records.begin(run, self._values[token] if token else None, self._request)
-        if run is not None:
-            self._hold(run, record.started_at)
-        run, snapshot = self._call(run, record.started_at, ours=ours)
-        self._hold(run, record.started_at)
-        self._held.raise_if_killed()
-        if self._repeats and snapshot.state.is_over and snapshot.state is not JobState.SUCCEEDED:
-            self._log.info("%s of the try before has ended %s", name(run), snapshot.status)
-            self._held.release()
-            self._repeats = False
-            self._values[str(token)] = self._own_token or self._values[str(token)]
-            return self._start()
-        self._records.started(record, run)
-        self._log.info("started %s%s", name(run), f" ({snapshot.status})" if snapshot.status else "")
-        return Obtained(run, snapshot, record.started_at)
+        sent = {key: self._values[key] for key in self._job_type.derived}
+        may_exist = False
+        while True:
+            record = self._records.begin(run, sent, self._request)
+            if run is not None:
+                self._hold(run, record.started_at)
+            try:
+                started, snapshot = self._call(self._values, record, may_exist=may_exist)
+            except AwsApiError as error:
+                if error.meaning is not ErrorKind.BUSY:
+                    raise
+                adopted = self._operator.target_busy(self._context, self._values, error, self._held)
+                if adopted is not None:
+                    self._nothing_started()
+                    return Obtained(*adopted, record.started_at, is_ours=False)
+                may_exist = self._records.load() is not None and token is not None
+                continue
+            if run is None and not self._token_is_ours and token is not None:
+                self._refuse_older(started, snapshot, record)
+            self._hold(started, record.started_at)
+            self._held.raise_if_killed()
+            self._records.started(record, started)
+            status = f" ({snapshot.status})" if snapshot.status else ""
+            self._log.info("started %s%s", name(started), status)
+            return Obtained(started, snapshot, record.started_at)
 
-    def _call(self, run: JobRun | None, since: float, *, ours: bool) -> tuple[JobRun, JobSnapshot]:
+    def _call(
+        self, values: Mapping[str, Any], record: JobRecord, *, may_exist: bool
+    ) -> tuple[JobRun, JobSnapshot]:
         """Make the start call, again where that cannot start a second job.
 
-        :param ours: a job with this token can only be one that this task started.
+        :param may_exist: an earlier call may have started the job.
         """
-        may_exist = self._repeats
-        pauses = list(_START_PAUSES)
+        pauses = start_pauses(self._job_type)
         while True:
             if self._held.killed and not may_exist:
                 self._nothing_started()
             self._held.raise_if_killed()
             try:
-                return self._operator.hook.start(self._values)
+                return self._operator.hook.start(values)
             except AwsApiError as error:
                 may_exist = may_exist or error.meaning is ErrorKind.TRANSIENT
-                if not (pauses and self._may_repeat(error)):
-                    return self._instead(run, since, error, ours=ours, may_exist=may_exist)
+                pause = next(pauses, None) if self._may_repeat(error) else None
+                if pause is None:
+                    return self._instead(values, record, error, may_exist=may_exist)
                 self._log.warning("could not start, trying again: %s", error)
-                self._held.sleep(pauses.pop(0))
+                self._held.sleep(pause)
 
     def _may_repeat(self, error: AwsApiError) -> bool:
         return error.meaning is ErrorKind.REJECTED or (
@@ -144,20 +194,24 @@ class JobStart:
         )
 
     def _instead(
-        self, run: JobRun | None, since: float, error: AwsApiError, *, ours: bool, may_exist: bool
+        self, values: Mapping[str, Any], record: JobRecord, error: AwsApiError, *, may_exist: bool
     ) -> tuple[JobRun, JobSnapshot]:
         """Return the job that a start which ended in an error has started all the same, or raise."""
-        if error.meaning is ErrorKind.EXISTS and run is not None:
-            if ours or may_exist:
+        run, since = record.run, record.started_at
+        if error.meaning is ErrorKind.EXISTS:
+            if run is not None and (self._token_is_ours or may_exist):
                 return run, self._operator.look(run, since, sleep=self._held.sleep)
-            self._nothing_started()
-            raise self._used(run) from error
+            if not may_exist and not self._token_is_ours:
+                self._nothing_started()
+                raise self._used(run) from error
         if not may_exist:
             self._nothing_started()
         elif run is not None and (found := self._find(run, since)) is not None:
             return run, found
-        what = name(run) if run is not None else f"a job of {self._job_type.name}"
-        message = f"{what} could not be started: {error}"
+        target = self._job_type.describe_target(values)
+        what = name(run) if run is not None else f"a job on {target}"
+        perhaps = "; it may have been, and be running" if may_exist else ""
+        message = f"{what} could not be started: {error}{perhaps}"
         if error.meaning is ErrorKind.QUOTA:
             raise QuotaExceededError(message, run=run) from error.__cause__
         raise AwsApiError(message, meaning=error.meaning, code=error.code, run=run) from error.__cause__
@@ -177,17 +231,34 @@ class JobStart:
         self._records.forget()
 
     def _refuse_used(self, run: JobRun) -> None:
+        """Refuse an id of the author's own that a job has already."""
         try:
             self._operator.look(run, 0.0, PATIENCE, self._held.sleep)
         except JobNotFoundError:
             return
         raise self._used(run)
 
-    def _used(self, run: JobRun) -> JobExistsError:
+    def _refuse_older(self, run: JobRun, snapshot: JobSnapshot, record: JobRecord) -> None:
+        """Refuse a token of the author's own that the service has answered with an old job."""
+        created = self._job_type.started_at(snapshot)
+        if created is not None and created < record.started_at - _SKEW:
+            self._nothing_started()
+            raise self._used(run)
+
+    def _used(self, run: JobRun | None) -> JobExistsError:
         token = str(self._job_type.token)
+        which = name(run) if run is not None else f"a job of {self._job_type.service}"
         return JobExistsError(
-            f"{token} {self._values[token]!r} was used before: {name(run)} exists, and it is not this try"
+            f"{token} {self._values[token]!r} was used before: {which} exists, and it is not this try"
             f" that started it. Leave {token} out to get one for each try, or put {{{{ run_id }}}} and"
             f" {{{{ ti.try_number }}}} into it",
             run=run,
         )
+
+
+def start_pauses(job_type: JobType) -> Iterator[float]:
+    """Yield the seconds between the attempts of a start that may be repeated, as long as that is patient."""
+    end, pause = time.monotonic() + PATIENCE, job_type.start_interval
+    while time.monotonic() + pause < end:
+        yield pause
+        pause = min(2 * pause, 30.0)

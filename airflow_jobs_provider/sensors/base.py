@@ -18,11 +18,12 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_jobs_provider.exceptions import AwsApiError, name
-from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
 from airflow_jobs_provider.operators.common import AwsJobOperator
-from airflow_jobs_provider.waiting import Watch
+from airflow_jobs_provider.waiting import Wait
+from airflow_jobs_provider.watch import Watch
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -103,20 +104,19 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
             watch.failed(error)
         else:
             watch.saw(snapshot)
-            over = snapshot if snapshot.state.is_over else None
+            over = snapshot if watch.is_done(snapshot, settle=self.settles) else None
         after = None if over else _to_json(watch, context)
         if self.reschedule and before != after:
             self._keep(after, context)
         if over is None:
             return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self.succeeded(watch.run, over))
+        return PokeReturnValue(is_done=True, xcom_value=self._finish(watch.run, over))
 
     def execute_complete(
         self,
         context: Context,
         event: Mapping[str, Any] | None,
-        run: Mapping[str, Any] | None = None,
-        started_at: float | None = None,
+        wait: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Go on after the trigger's event.
 
@@ -124,13 +124,13 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
         :raises AirflowSensorTimeout: after ``timeout``.
         :raises AwsJobError: where the job did not succeed, or could not be read.
         """
-        job_run, since = self.resumed(event, run, started_at)
-        snapshot = self.read_event(event, job_run, since)
+        waited = self.resumed(event, wait)
+        snapshot = self.read_event(event, waited)
         if snapshot is None:
-            raise self._out_of_time(name(job_run))
-        if not snapshot.state.is_over:
-            self._defer(context, job_run, since)
-        return self.succeeded(job_run, snapshot)
+            raise self._out_of_time(name(waited.run))
+        if not self.is_done(snapshot):
+            self._defer(context, waited)
+        return self._finish(waited.run, snapshot)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral; as in the other modes, ``soft_fail`` skips at a time-out only."""
@@ -145,7 +145,8 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
             run = JobRun.from_json(known["run"])
             watch = Watch(run, self.log, known["started_at"], known["status"], known["said_at"])
             self.has_link = True
-            watch.error_said_at.update(known["error_said_at"])
+            watch.over_since = known["over_since"]
+            watch.errors.said_at.update(known["error_said_at"])
             return watch
         run = self.identify()
         AwsJobLink().persist(self, ti, run)
@@ -173,18 +174,21 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
         except AwsApiError as error:
             Watch(run, self.log, now).failed(error)
         else:
-            if snapshot.state.is_over:
-                return self.succeeded(run, snapshot)
-        return self._defer(context, run, now)
+            if snapshot.state.is_over and snapshot.pending is None:
+                return self._finish(run, snapshot)
+        return self._defer(context, Wait(run, now, cancel_on_kill=False))
 
-    def _defer(self, context: Context, run: JobRun, started_at: float) -> NoReturn:
+    def _defer(self, context: Context, wait: Wait) -> NoReturn:
         self.defer_until_over(
-            run,
-            started_at=started_at,
+            wait,
             poll_interval=self.poke_interval,
             deadline=context["ti"].start_date.timestamp() + self._patience(),
-            cancel_on_kill=False,
+            settle=self.settles,
         )
+
+    def _finish(self, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
+        self.check_success(run, snapshot)
+        return self.outcome(run, snapshot)
 
     def _patience(self) -> float:
         if self.execution_timeout is None:
@@ -223,7 +227,8 @@ def _to_json(watch: Watch, context: Context) -> dict[str, Any]:
         "started_at": watch.started_at,
         "status": watch.status,
         "said_at": watch.said_at,
-        "error_said_at": dict(watch.error_said_at),
+        "over_since": watch.over_since,
+        "error_said_at": dict(watch.errors.said_at),
     }
 
 

@@ -12,13 +12,9 @@ from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFou
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+from airflow_jobs_provider.steps import adrive
 from airflow_jobs_provider.triggers.ownership import still_waits
-from airflow_jobs_provider.waiting import (
-    DeadlinePassedError,
-    adrive,
-    cancel_until_certain,
-    wait_until_over,
-)
+from airflow_jobs_provider.waiting import DeadlinePassedError, Wait, cancel_until_certain, wait_until_over
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
@@ -33,14 +29,15 @@ _cancels: set[asyncio.Task[None]] = set()
 class AwsJobTrigger(BaseTrigger):
     """Wait for an AWS job.
 
-    The event is a dict of JSON: ``run`` (the job's identity), and one of ``snapshot`` (it has ended),
-    ``deadline`` (it has not), ``error`` (it could not be read; the sentence that says why, with
-    ``meaning``, an :class:`~airflow_jobs_provider.jobs.errors.ErrorKind`, and the AWS ``code``).
+    The event is a dict of JSON: ``run``, ``started_at`` and ``cancel_on_kill`` as below, and one of
+    ``snapshot`` (it has ended), ``deadline`` (it has not), ``error`` (it could not be read; the sentence that
+    says why, with ``meaning``, an :class:`~airflow_jobs_provider.jobs.errors.ErrorKind`, and AWS's ``code``).
 
     :param run: the job, as ``JobRun.to_json`` writes it.
     :param poll_interval: seconds between two readings at the most.
     :param started_at: when the job was started (seconds since the epoch).
     :param deadline: when to give up (seconds since the epoch); ``None`` for never.
+    :param settle: wait for what still goes on when the job has ended, too (a delivery of results).
     :param cancel_on_kill: cancel the job when the task is killed (cleared, or marked as something).
     :param aws_conn_id: the Airflow connection; ``None`` for boto3's own credential chain.
     :param verify: whether, or with which certificates, TLS is verified.
@@ -54,6 +51,7 @@ class AwsJobTrigger(BaseTrigger):
         poll_interval: float,
         started_at: float,
         deadline: float | None = None,
+        settle: bool = True,
         cancel_on_kill: bool = False,
         aws_conn_id: str | None = "aws_default",
         verify: bool | str | None = None,
@@ -64,6 +62,7 @@ class AwsJobTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.started_at = started_at
         self.deadline = deadline
+        self.settle = settle
         self.cancel_on_kill = cancel_on_kill
         self.aws_conn_id = aws_conn_id
         self.verify = verify
@@ -78,6 +77,7 @@ class AwsJobTrigger(BaseTrigger):
                 "poll_interval": self.poll_interval,
                 "started_at": self.started_at,
                 "deadline": self.deadline,
+                "settle": self.settle,
                 "cancel_on_kill": self.cancel_on_kill,
                 "aws_conn_id": self.aws_conn_id,
                 "verify": self.verify,
@@ -90,7 +90,8 @@ class AwsJobTrigger(BaseTrigger):
         # Nothing may come after the yield: a trigger that still works then can be told that its task was
         # killed although it succeeded.
         outcome = await self._outcome()
-        yield TriggerEvent({"run": self.job_run.to_json(), **outcome})  # type: ignore[no-untyped-call]
+        wait = Wait(self.job_run, self.started_at, cancel_on_kill=self.cancel_on_kill)
+        yield TriggerEvent({**wait.to_json(), **outcome})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Cancel the job of a killed task.
@@ -113,6 +114,7 @@ class AwsJobTrigger(BaseTrigger):
             poll_interval=self.poll_interval,
             started_at=self.started_at,
             deadline=self.deadline,
+            settle=self.settle,
         )
         try:
             async with await self._hook() as hook:

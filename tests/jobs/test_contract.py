@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import botocore.session
 import jmespath
 import pytest
+from botocore.validate import ParamValidator
 
 from airflow_jobs_provider.jobs import JOB_TYPES
+from airflow_jobs_provider.jobs.values import Choice, Flag, ListOf, MapOf, Structure, Whole
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.model import JobType, Operation
+    from airflow_jobs_provider.jobs.values import Value
 
 
 @pytest.fixture(params=JOB_TYPES.values(), ids=lambda job_type: job_type.name)
@@ -32,7 +35,10 @@ def operations(job_type: JobType) -> list[Operation]:
     """Return the operations that a job type uses."""
     return [
         operation
-        for operation in (job_type.start, job_type.describe, job_type.cancel, job_type.list_jobs)
+        for operation in (
+            *(job_type.start, job_type.describe, job_type.cancel, job_type.list_jobs),
+            None if job_type.results is None else job_type.results.operation,
+        )
         if operation is not None
     ]
 
@@ -67,6 +73,8 @@ def test_required_parameters_are_given(job_type: JobType, model: Any) -> None:
             if shape.metadata.get("idempotencyToken")
         }
         assert required - tokens <= ours
+        left_out = set(operation.optional) - set(job_type.derived)
+        assert not required & {job_type.parameters[name].api for name in left_out}
 
 
 def test_every_parameter_of_the_start_is_offered(job_type: JobType, model: Any) -> None:
@@ -83,13 +91,74 @@ def test_every_status_is_classified(job_type: JobType, model: Any) -> None:
     assert set(job_type.states) == set(record.members[job_type.status].enum)
 
 
-def test_choices_are_the_models(job_type: JobType, model: Any) -> None:
-    """A choice that AWS has added must not be refused by us."""
-    members = model.operation_model(job_type.start.api_name).input_shape.members
-    for parameter in job_type.parameters.values():
-        shape = members.get(parameter.api)
-        if shape is not None and shape.type_name == "string" and shape.enum:
-            assert set(parameter.choices) == set(shape.enum)
+def test_values_are_those_of_the_model(job_type: JobType, model: Any) -> None:
+    """A value that AWS takes and we refuse, or the other way round, is found too late either way."""
+    for operation in operations(job_type):
+        members = model.operation_model(operation.api_name).input_shape.members
+        for name in operation.parameters:
+            parameter = job_type.parameters[name]
+            agree(parameter.value, members[parameter.api], name)
+
+
+def agree(value: Value, shape: Any, name: str) -> None:
+    """Hold what we take for valid against a shape of the model."""
+    least, most = shape.metadata.get("min"), shape.metadata.get("max")
+    if shape.type_name == "structure":
+        assert isinstance(value, Structure), name
+        assert set(value.members) == set(shape.members), name
+        assert set(value.required) == set(shape.required_members), name
+        for key, member in value.members.items():
+            agree(member, shape.members[key], f"{name}.{key}")
+    elif shape.type_name == "map":
+        assert isinstance(value, MapOf), name
+        assert value.maximum == most, name
+        agree(value.key, shape.key, f"key of {name}")
+        agree(value.item, shape.value, f"item of {name}")
+    elif shape.type_name == "list":
+        assert isinstance(value, ListOf), name
+        assert (value.minimum, value.maximum) == (least or 0, most or value.maximum), name
+        agree(value.item, shape.member, f"item of {name}")
+    elif shape.type_name in ("integer", "long"):
+        assert isinstance(value, Whole), name
+        assert (value.minimum, value.maximum) == (least or 0, most), name
+    elif shape.type_name == "boolean":
+        assert isinstance(value, Flag), name
+    elif shape.enum:
+        assert isinstance(value, Choice), name
+        assert set(value.choices) == set(shape.enum), name
+    else:
+        assert shape.type_name == "string", name
+        for text in TEXTS:
+            assert takes(value, text) == model_takes(shape, text), f"{name}: {text!r}"
+
+
+TEXTS = (
+    *("a" * length for length in (1, 2, 3, 10, 12, 32, 33, 36, 63, 64, 128, 129, 200, 201, 256, 257)),
+    *("a" * length for length in (512, 513, 1024, 1025, 2048, 2049, 10000, 10001)),
+    *("a-b", "a--b", "-" + "a" * 40, "a" * 40 + "-", "a" * 20 + "--" + "b" * 20, "a_b", "a.b", "a/b", "#a"),
+    *("KB12345678", "g-a1b2c3d4e5", "t-a1b2c3d4e5", "G-A1B2C3D4E5", "graph-1", "1graph", "Graph", "a-"),
+    *("123456789012", "1" * 13, "1" * 16, "1" * 17, "12345678-1234-1234-1234-123456789012"),
+    *("arn:aws:iam::123456789012:role/x", "arn:aws-cn:iam::123456789012:role/a/b", "arn:aws:iam::1:role/x"),
+    *("arn:aws:kms:eu-west-1:123456789012:key/12345678-1234-1234-1234-123456789012", "key/1"),
+    *("s3://bucket", "s3://bucket/a b", "s3://Bucket", "s3://b", "s3://bucket/" + "a" * 1013),
+    *("Any", "Float[]", "int", "SELECT 1", "naïve", "+-=._:/", "a+b"),
+)
+
+
+def takes(value: Value, text: str) -> bool:
+    """Whether we take a text."""
+    try:
+        value.read("it", text)
+    except ValueError:
+        return False
+    return True
+
+
+def model_takes(shape: Any, text: str) -> bool:
+    """Whether the service takes a text, as its model has it."""
+    least, most = shape.metadata.get("min", 0), shape.metadata.get("max", len(text))
+    pattern = shape.metadata.get("pattern", "(?s).*")
+    return least <= len(text) <= most and re.fullmatch(pattern, text) is not None
 
 
 def test_failure_codes_are_the_models(job_type: JobType, model: Any) -> None:
@@ -107,6 +176,21 @@ def test_error_codes_are_the_models(job_type: JobType, model: Any) -> None:
     """A misspelt error code would never match."""
     codes = {shape.error_code for shape in model.error_shapes} | {s.name for s in model.error_shapes}
     assert set(job_type.errors) <= codes
+    for operation in operations(job_type):
+        raised = model.operation_model(operation.api_name).error_shapes
+        assert set(operation.errors) <= {shape.name for shape in raised}
+
+
+def test_constants_are_the_models(job_type: JobType, model: Any) -> None:
+    """An argument that the API does not have makes every call fail."""
+    for operation in operations(job_type):
+        shape = model.operation_model(operation.api_name).input_shape
+        report = ParamValidator().validate(dict(operation.constants), shape)
+        missing = {job_type.parameters[name].api for name in operation.parameters}
+        told = report.generate_report()
+        assert all("Missing required" in line or not line for line in told.splitlines()), told
+        assert {line.rpartition(" ")[2].strip('"') for line in told.splitlines()} <= missing
+        assert not operation.next_token or operation.next_token in shape.members
 
 
 def test_paths_find_something(job_type: JobType, model: Any) -> None:
@@ -114,11 +198,32 @@ def test_paths_find_something(job_type: JobType, model: Any) -> None:
     answer = example(model.operation_model(job_type.describe.api_name).output_shape)
     record = jmespath.search(job_type.describe.record, answer)
     paths = [job_type.status, job_type.reason, job_type.failure, *job_type.progress.values()]
-    for path in (*paths, *(loss.count for loss in job_type.losses)):
+    paths += [job_type.created, *(path for loss in job_type.losses for path in (loss.count, loss.why))]
+    for path in paths:
         assert path is None or jmespath.search(path, record) not in (None, "", []), path
     started = example(model.operation_model(job_type.start.api_name).output_shape)
     for name, path in job_type.identity.items():
         assert path is None or jmespath.search(path, jmespath.search(job_type.start.record, started)), name
+
+
+def test_the_rest_of_the_record_is_there(job_type: JobType, model: Any) -> None:
+    """What is kept from XCom, and what a list is searched for, must be called as the API calls it."""
+    shape = model.operation_model(job_type.describe.api_name).output_shape
+    record = jmespath.search(job_type.describe.record, example(shape))
+    assert job_type.private <= set(record)
+    if job_type.list_jobs is not None:
+        listed = example(model.operation_model(job_type.list_jobs.api_name).output_shape)
+        [item] = jmespath.search(job_type.list_jobs.record, listed)
+        assert job_type.list_jobs.next_token in listed
+        for path in (job_type.status, *(job_type.adopts or {}).values(), *job_type.identity.values()):
+            assert path is None or jmespath.search(path, item), path
+    if job_type.results is not None:
+        operation = job_type.results.operation
+        page = example(model.operation_model(operation.api_name).output_shape)
+        [row] = jmespath.search(operation.record, page)
+        assert job_type.results.row(row)
+        assert jmespath.search(job_type.results.total, page)
+        assert operation.next_token in page
 
 
 def test_rights_are_those_of_the_operations(job_type: JobType) -> None:
@@ -134,15 +239,3 @@ def test_texts_name_the_job(job_type: JobType) -> None:
     assert names <= set(job_type.identity)
     in_link = set(re.findall(r"{(\w+)}", job_type.console or ""))
     assert in_link <= {*job_type.identity, "region", "domain"}
-
-
-def test_parameters_accept_what_the_model_accepts(job_type: JobType, model: Any) -> None:
-    """A pattern of ours that is stricter or laxer in length than the model's would refuse good ids."""
-    members = model.operation_model(job_type.start.api_name).input_shape.members
-    for name, parameter in job_type.parameters.items():
-        shape = members.get(parameter.api)
-        longest = shape.metadata.get("max") if shape is not None else None
-        if longest and shape.metadata.get("pattern") == "^[a-zA-Z0-9-_]+$":
-            parameter.check(name, "x" * longest)
-            with pytest.raises(ValueError, match=name):
-                parameter.check(name, "x" * (longest + 1))

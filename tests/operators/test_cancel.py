@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -70,7 +71,7 @@ def test_an_unknown_job_fails_unless_accepted(
     case: Case, aws: Emulator, context: Context, started: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A typing error in an id must not pass for a cancel."""
-    monkeypatch.setattr("airflow_jobs_provider.waiting._EVENTUALLY_CONSISTENT", 0.0)
+    monkeypatch.setattr("airflow_jobs_provider.operators.cancel._GRACE", 0.0)
     aws.delete(case.job_type.name, {})
     with pytest.raises(JobNotFoundError, match="does not exist in eu-west-1"):
         case.cancel(**started).execute(context)
@@ -133,7 +134,7 @@ def test_a_job_that_vanishes_while_it_ends_is_missing_too(
     case: Case, aws: Emulator, context: Context, started: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """missing_ok means the end of the wait as well as its beginning."""
-    monkeypatch.setattr("airflow_jobs_provider.waiting._EVENTUALLY_CONSISTENT", 0.0)
+    monkeypatch.setattr("airflow_jobs_provider.watch._EVENTUALLY_CONSISTENT", 0.0)
     operator = case.cancel(**started, deferrable=True, missing_ok=True)
     with pytest.raises(TaskDeferred) as caught:
         operator.execute(context)
@@ -147,14 +148,17 @@ def test_deferred_it_waits_in_the_triggerer(
     case: Case, aws: Emulator, context: Context, started: dict[str, Any]
 ) -> None:
     """A cancel that takes long must hold no worker."""
-    operator = case.cancel(**started, deferrable=True)
+    operator = case.cancel(**started, deferrable=True, execution_timeout=timedelta(hours=2))
     with pytest.raises(TaskDeferred) as caught:
         operator.execute(context)
     kwargs = caught.value.kwargs
     assert kwargs is not None
     assert caught.value.trigger.serialize()[1]["cancel_on_kill"] is False
+    with pytest.raises(AwsJobError, match="has not within cancel_timeout=3600 seconds"):
+        operator.execute_complete(context, {**kwargs["wait"], "deadline": 1.0}, **kwargs)
+    operator.execution_timeout = timedelta(minutes=1)
     with pytest.raises(AirflowTaskTimeout):
-        operator.execute_complete(context, {"run": kwargs["run"], "deadline": 1.0}, **kwargs)
+        operator.execute_complete(context, {**kwargs["wait"], "deadline": 1.0}, **kwargs)
     aws.settle(case.job_type.name, {}, case.cancelled)
     assert operator.execute_complete(context, None, **kwargs)["status"] == case.cancelled
 

@@ -46,9 +46,9 @@ def test_all_of_it_can_be_mapped(case: Case) -> None:
                 deferrable=True,
                 region_name="eu-west-1",
                 **{key: values[key] for key in keys[1:]},
-            ).expand(**{keys[0]: [values[keys[0]], "other"]})
-            one: Any = mapped.unmap({keys[0]: "other"})
-            assert getattr(one, keys[0]) == "other"
+            ).expand(**{keys[0]: [values[keys[0]]]})
+            one: Any = mapped.unmap({keys[0]: values[keys[0]]})
+            assert getattr(one, keys[0]) == values[keys[0]]
             assert one.deferrable is True
 
 

@@ -117,7 +117,7 @@ def test_a_time_out_is_the_same_in_every_mode(
     sensor = case.sensor(**started, timeout=0.2, soft_fail=soft_fail, deferrable=True)
     event = deferred(sensor, context)
     assert event.trigger.serialize()[1]["deadline"] == context["ti"].start_date.timestamp() + 0.2
-    kwargs = {**event.kwargs, "event": {"run": event.kwargs["run"], "deadline": 1.0}}
+    kwargs = {**event.kwargs, "event": {**event.kwargs["wait"], "deadline": 1.0}}
     with pytest.raises(end):
         sensor.resume_execution("execute_complete", kwargs, context)
     with pytest.raises(end):
@@ -132,7 +132,7 @@ def test_execution_timeout_is_no_soft_failure(
         **started, soft_fail=True, deferrable=True, timeout=60, execution_timeout=timedelta(seconds=5)
     )
     event = deferred(sensor, context)
-    kwargs = {**event.kwargs, "event": {"run": event.kwargs["run"], "deadline": 1.0}}
+    kwargs = {**event.kwargs, "event": {**event.kwargs["wait"], "deadline": 1.0}}
     with pytest.raises(AirflowTaskTimeout):
         sensor.resume_execution("execute_complete", kwargs, context)
     with pytest.raises(AirflowTaskTimeout):
@@ -185,7 +185,7 @@ def test_an_unknown_job_fails_after_a_minute(
     aws.delete(case.job_type.name, {})
     sensor = case.sensor(**started)
     assert sensor.poke(context).is_done is False
-    monkeypatch.setattr("airflow_jobs_provider.waiting._EVENTUALLY_CONSISTENT", 0.0)
+    monkeypatch.setattr("airflow_jobs_provider.watch._EVENTUALLY_CONSISTENT", 0.0)
     with pytest.raises(JobNotFoundError, match="does not exist"):
         sensor.poke(context)
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.triggers import aws_job
 from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
+from airflow_jobs_provider.waiting import Wait
 from tests.conftest import Context, TaskInstance
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def run(case: Case, aws: Emulator) -> dict[str, Any]:
     """Start a job, and return its identity as triggers take it."""
     aws.configure(case.job_type.name, duration=60)
     result = case.start(wait_for_completion=False).execute(Context())
-    ids = {name: result[name] for name in case.job_type.identity}
+    ids = {name: result[name] for name in case.job_type.identity if result[name] is not None}
     return {"job_type": case.job_type.name, "ids": ids, "region": "eu-west-1"}
 
 
@@ -52,7 +52,7 @@ async def test_the_event_carries_the_end(case: Case, aws: Emulator, run: dict[st
     payload = await waiting
     assert payload["run"] == run
     assert payload["snapshot"]["status"] == case.succeeded
-    assert case.start().read_event(payload, _run(run), 0.0) is not None
+    assert case.start().read_event(payload, Wait.from_json(payload)) is not None
 
 
 async def test_the_deadline_is_an_event(run: dict[str, Any]) -> None:
@@ -122,7 +122,3 @@ def _says(answer: Any) -> Any:
         return answer
 
     return still_waits
-
-
-def _run(data: dict[str, Any]) -> Any:
-    return JobRun.from_json(data)

@@ -1,0 +1,120 @@
+"""CloudTrail Lake query.
+
+Shapes and statuses are the botocore model's; the meaning of codes is from the CloudTrail API reference
+(StartQuery, DescribeQuery, CancelQuery) and the CloudTrail user guide (CloudTrail Lake).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.model import Aftermath, Iam, JobType, Operation, Parameter, Results
+from airflow_jobs_provider.jobs.run import JobState
+from airflow_jobs_provider.jobs.values import ListOf, Text
+
+_STORE = ("event_data_store", "event_data_store_owner_account_id")
+_IDENTITY = ("query_id", *_STORE)
+_START = ("query_statement", "query_alias", "query_parameters", "delivery_s3_uri", _STORE[1])
+
+
+def _row(item: list[dict[str, str]]) -> dict[str, Any]:
+    """Return a row; GetQueryResults has a dict for every column of it."""
+    return {column: value for pair in item for column, value in pair.items()}
+
+
+CLOUDTRAIL_QUERY = JobType(
+    name="cloudtrail-query",
+    title="CloudTrail Lake query {query_id}",
+    target="CloudTrail Lake",
+    service="cloudtrail",
+    parameters={
+        "query_id": Parameter("QueryId", Text(r"[a-f0-9-]{36}", "a query id of 36 characters")),
+        "event_data_store": Parameter(
+            "EventDataStore",
+            Text(r"[a-zA-Z0-9._/\-:]{3,256}", "the ARN of an event data store, or the id in it"),
+        ),
+        "event_data_store_owner_account_id": Parameter(
+            "EventDataStoreOwnerAccountId", Text(r"[0-9]{12,16}", "an account id of 12 digits")
+        ),
+        "query_statement": Parameter("QueryStatement", Text(r".{1,10000}", "1 to 10000 characters")),
+        "query_alias": Parameter(
+            "QueryAlias",
+            Text(
+                r"[a-zA-Z][a-zA-Z0-9._-]{0,255}", "a letter and up to 255 letters, digits, dots, _ or hyphens"
+            ),
+        ),
+        "query_parameters": Parameter(
+            "QueryParameters", ListOf(Text(r"[^\n]{1,1024}", "1 to 1024 characters in one line"), 1, 10)
+        ),
+        "delivery_s3_uri": Parameter(
+            "DeliveryS3Uri",
+            Text(
+                r"(?=.{1,1024}\Z)s3://[a-z0-9][.\-a-z0-9]{1,61}[a-z0-9](/.*)?",
+                "s3://bucket or s3://bucket/prefix, of at most 1024 characters",
+            ),
+        ),
+    },
+    identity={"query_id": "QueryId", **dict.fromkeys(_STORE)},
+    start=Operation(method="start_query", parameters=_START, optional=_START),
+    describe=Operation(method="describe_query", parameters=_IDENTITY, optional=_STORE),
+    cancel=Operation(
+        method="cancel_query",
+        parameters=_IDENTITY,
+        optional=_STORE,
+        errors={"ConflictException": ErrorKind.OVER},
+    ),
+    status="QueryStatus",
+    states={
+        "QUEUED": JobState.RUNNING,
+        "RUNNING": JobState.RUNNING,
+        "FINISHED": JobState.SUCCEEDED,
+        "FAILED": JobState.FAILED,
+        "TIMED_OUT": JobState.FAILED,
+        "CANCELLED": JobState.CANCELLED,
+    },
+    private=frozenset({"QueryString", "Prompt"}),
+    created="QueryStatistics.CreationTime",
+    reason="ErrorMessage",
+    progress={
+        # This is what AWS bills.
+        "bytes scanned": "QueryStatistics.BytesScanned",
+        "events scanned": "QueryStatistics.EventsScanned",
+        "events matched": "QueryStatistics.EventsMatched",
+    },
+    aftermath=Aftermath(
+        pending="QueryStatus == 'FINISHED' && DeliveryStatus == 'PENDING' && 'delivery to S3 is PENDING'",
+        flaw=(
+            "DeliveryStatus && !contains(['SUCCESS', 'PENDING'], DeliveryStatus) && "
+            "join(' ', ['the delivery to', DeliveryS3Uri || 'S3', 'is', DeliveryStatus])"
+        ),
+    ),
+    results=Results(
+        operation=Operation(
+            method="get_query_results",
+            parameters=_IDENTITY,
+            optional=_STORE,
+            constants={"MaxQueryResults": 1000},
+            record="QueryResultRows",
+            next_token="NextToken",
+        ),
+        row=_row,
+        total="QueryStatistics.TotalResultsCount",
+    ),
+    errors={
+        "QueryIdNotFoundException": ErrorKind.NOT_FOUND,
+        "InactiveQueryException": ErrorKind.OVER,
+        # Ten queries of an account may be queued or running in a region.
+        "MaxConcurrentQueriesException": ErrorKind.BUSY,
+    },
+    console="https://{region}.console.{domain}/cloudtrailv2/home?region={region}#/lake/query",
+    iam=Iam(
+        resources=("arn:{partition}:cloudtrail:{region}:{account}:eventdatastore/*",),
+        actions=(
+            "cloudtrail:StartQuery",
+            "cloudtrail:DescribeQuery",
+            "cloudtrail:CancelQuery",
+            "cloudtrail:GetQueryResults",
+        ),
+    ),
+)

@@ -1,0 +1,293 @@
+"""Neptune Analytics tasks: import into a graph, creation of a graph by an import, export of a graph.
+
+Shapes and statuses are the botocore model's; the meaning of codes is from the Neptune Analytics
+API reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.model import Aftermath, Iam, JobType, Loss, Operation, Parameter
+from airflow_jobs_provider.jobs.run import JobState
+from airflow_jobs_provider.jobs.values import Choice, Flag, MapOf, Structure, Text, Whole
+
+_TASK = ("task_identifier",)
+_GRAPH = Parameter("graphIdentifier", Text(r"g-[a-z0-9]{10}", "g- and 10 small letters or digits"))
+_ROLE = Parameter(
+    "roleArn",
+    Text(r"arn:aws[^:]*:iam::[0-9]{12}:(role|role/service-role)(/[\w+=,.@-]+)+", "the ARN of an IAM role"),
+)
+_KEY = Parameter(
+    "kmsKeyIdentifier",
+    Text(r"arn:aws[^:]*:kms:[a-zA-Z0-9-]*:[0-9]{12}:key/[a-zA-Z0-9-]{36}", "the ARN of a KMS key"),
+)
+_TAGS = Parameter(
+    "tags",
+    MapOf(
+        Text(r".{0,256}", "0 to 256 characters"),
+        key=Text(r"[a-zA-Z+-=._:/]{1,128}", "1 to 128 letters, digits or +-=._:/"),
+        maximum=50,
+    ),
+)
+_SOME = Text(r".{1,1024}", "1 to 1024 characters")
+_NCUS = Whole(16, 24576)  # memory-optimized Neptune Capacity Units
+
+_SHARED = {
+    "task_identifier": Parameter(
+        "taskIdentifier", Text(r"t-[a-z0-9]{10}", "t- and 10 small letters or digits")
+    ),
+    "graph_identifier": _GRAPH,
+    "role_arn": _ROLE,
+    "parquet_type": Parameter("parquetType", Choice("COLUMNAR")),
+}
+_SOURCE = {
+    **_SHARED,
+    "source": Parameter("source"),
+    "format": Parameter("format", Choice("CSV", "OPEN_CYPHER", "PARQUET", "NTRIPLES")),
+    "fail_on_error": Parameter("failOnError", Flag()),
+    "blank_node_handling": Parameter("blankNodeHandling", Choice("convertToIri")),
+    "import_options": Parameter(
+        "importOptions",
+        Structure(
+            {
+                "neptune": Structure(
+                    {
+                        "s3ExportPath": _SOME,
+                        "s3ExportKmsKeyId": _SOME,
+                        "preserveDefaultVertexLabels": Flag(),
+                        "preserveEdgeIds": Flag(),
+                    },
+                    required=("s3ExportPath", "s3ExportKmsKeyId"),
+                )
+            }
+        ),
+    ),
+}
+_SOURCE_OPTIONS = ("format", "fail_on_error", "parquet_type", "blank_node_handling", "import_options")
+_LABEL = Text(r".{1,128}", "1 to 128 characters")
+_PER_LABEL = MapOf(
+    Structure(
+        {
+            "properties": MapOf(
+                Structure(
+                    {
+                        "outputType": Choice(
+                            *("Any", "Byte", "Short", "Int", "Long", "Float", "Double", "String"),
+                            *("Bool", "Boolean", "Float[]", "Double[]"),
+                        ),
+                        "sourcePropertyName": _LABEL,
+                        "multiValueHandling": Choice("TO_LIST", "PICK_FIRST"),
+                    }
+                ),
+                key=Text(r"[a-zA-Z0-9_]{1,128}", "1 to 128 letters, digits or underscores"),
+            )
+        }
+    ),
+    key=_LABEL,
+)
+_OVER = dict.fromkeys(("ConflictException", "ValidationException"), ErrorKind.OVER)
+
+NEPTUNE_IMPORT = JobType(
+    name="neptune-import",
+    title="import task {task_identifier}",
+    target="graph {graph_identifier}",
+    service="neptune-graph",
+    parameters=_SOURCE,
+    identity={"task_identifier": "taskId"},
+    start=Operation(
+        method="start_import_task",
+        parameters=("graph_identifier", "source", "role_arn", *_SOURCE_OPTIONS),
+        optional=_SOURCE_OPTIONS,
+        errors={"ConflictException": ErrorKind.BUSY},
+    ),
+    describe=Operation(method="get_import_task", parameters=_TASK),
+    cancel=Operation(method="cancel_import_task", parameters=_TASK, errors=_OVER),
+    list_jobs=Operation(
+        method="list_import_tasks",
+        parameters=("graph_identifier",),
+        record="tasks",
+        next_token="nextToken",
+    ),
+    status="status",
+    states={
+        "INITIALIZING": JobState.RUNNING,
+        "EXPORTING": JobState.RUNNING,
+        "ANALYZING_DATA": JobState.RUNNING,
+        "IMPORTING": JobState.RUNNING,
+        "REPROVISIONING": JobState.RUNNING,
+        "ROLLING_BACK": JobState.RUNNING,
+        "CANCELLING": JobState.STOPPING,
+        "SUCCEEDED": JobState.SUCCEEDED,
+        "FAILED": JobState.FAILED,
+        "CANCELLED": JobState.CANCELLED,
+        "DELETED": JobState.CANCELLED,
+    },
+    created="importTaskDetails.startTime",
+    reason="join(': ', [statusReason, importTaskDetails.errorDetails][?@])",
+    progress={
+        "progress %": "importTaskDetails.progressPercentage",
+        "statements": "importTaskDetails.statementCount",
+        "errors": "importTaskDetails.errorCount",
+        "attempt": "attemptNumber",
+    },
+    losses=(
+        Loss(
+            what="errors",
+            count="importTaskDetails.errorCount",
+            limit="max_errors",
+            why="importTaskDetails.errorDetails",
+        ),
+    ),
+    aftermath=Aftermath(
+        # The service is still writing down why.
+        pending="status == 'FAILED' && importTaskDetails.status == 'IN_PROGRESS' && 'reason to come'",
+        patience=10.0,
+    ),
+    adopts={"source": "source", "role_arn": "roleArn", "format": "format", "parquet_type": "parquetType"},
+    errors={
+        "ResourceNotFoundException": ErrorKind.NOT_FOUND,
+        "ServiceQuotaExceededException": ErrorKind.QUOTA,
+    },
+    quota_rule="the account's quota of Neptune Analytics graphs, or of their memory, is used up",
+    console="https://console.{domain}/neptune/home?region={region}#analytics-import-task-details:id={task_identifier}",
+    iam=Iam(
+        resources=(
+            "arn:{partition}:neptune-graph:{region}:{account}:graph/{graph_identifier}",
+            "arn:{partition}:neptune-graph:{region}:{account}:import-task/*",
+        ),
+        actions=(
+            "neptune-graph:StartImportTask",
+            "neptune-graph:GetImportTask",
+            "neptune-graph:CancelImportTask",
+        ),
+        optional=("neptune-graph:ListImportTasks",),
+        passes_role="neptune-graph.amazonaws.com",
+    ),
+)
+
+_GRAPH_OPTIONS = (
+    *("tags", "public_connectivity", "kms_key_identifier", "vector_search_configuration", "replica_count"),
+    *("deletion_protection", "max_provisioned_memory", "min_provisioned_memory"),
+)
+NEPTUNE_CREATE_GRAPH = replace(
+    NEPTUNE_IMPORT,
+    name="neptune-create-graph",
+    target="new graph {graph_name}",
+    parameters={
+        **_SOURCE,
+        "graph_name": Parameter(
+            "graphName",
+            Text(
+                r"(?=.{1,63}\Z)(?!g-)[a-z][a-z0-9]*(-[a-z0-9]+)*",
+                "1 to 63 small letters, digits and single hyphens, begin with a letter and not with g-",
+            ),
+        ),
+        "tags": _TAGS,
+        "public_connectivity": Parameter("publicConnectivity", Flag()),
+        "kms_key_identifier": _KEY,
+        "vector_search_configuration": Parameter(
+            "vectorSearchConfiguration", Structure({"dimension": Whole(1, 65536)}, required=("dimension",))
+        ),
+        "replica_count": Parameter("replicaCount", Whole(0, 2)),
+        "deletion_protection": Parameter("deletionProtection", Flag()),
+        "max_provisioned_memory": Parameter("maxProvisionedMemory", _NCUS),
+        "min_provisioned_memory": Parameter("minProvisionedMemory", _NCUS),
+    },
+    start=Operation(
+        method="create_graph_using_import_task",
+        parameters=("graph_name", "source", "role_arn", *_SOURCE_OPTIONS, *_GRAPH_OPTIONS),
+        optional=(*_SOURCE_OPTIONS, *_GRAPH_OPTIONS),
+    ),
+    list_jobs=Operation(method="list_import_tasks", parameters=(), record="tasks", next_token="nextToken"),
+    # There is no graph yet that could be busy.
+    adopts=None,
+    iam=Iam(
+        resources=(
+            "arn:{partition}:neptune-graph:{region}:{account}:graph/*",
+            "arn:{partition}:neptune-graph:{region}:{account}:import-task/*",
+        ),
+        actions=(
+            "neptune-graph:CreateGraphUsingImportTask",
+            "neptune-graph:GetImportTask",
+            "neptune-graph:CancelImportTask",
+        ),
+        optional=("neptune-graph:ListImportTasks",),
+        passes_role="neptune-graph.amazonaws.com",
+    ),
+)
+
+_EXPORT_OPTIONS = ("parquet_type", "export_filter", "tags")
+NEPTUNE_EXPORT = replace(
+    NEPTUNE_IMPORT,
+    name="neptune-export",
+    title="export task {task_identifier}",
+    parameters={
+        **_SHARED,
+        "format": Parameter("format", Choice("PARQUET", "CSV")),
+        "destination": Parameter("destination", _SOME),
+        "kms_key_identifier": _KEY,
+        "export_filter": Parameter(
+            "exportFilter", Structure({"vertexFilter": _PER_LABEL, "edgeFilter": _PER_LABEL})
+        ),
+        "tags": _TAGS,
+    },
+    start=Operation(
+        method="start_export_task",
+        parameters=(
+            *("graph_identifier", "role_arn", "format", "destination", "kms_key_identifier"),
+            *_EXPORT_OPTIONS,
+        ),
+        optional=_EXPORT_OPTIONS,
+        errors={"ConflictException": ErrorKind.BUSY},
+    ),
+    describe=Operation(method="get_export_task", parameters=_TASK),
+    cancel=Operation(method="cancel_export_task", parameters=_TASK, errors=_OVER),
+    list_jobs=Operation(
+        method="list_export_tasks",
+        parameters=("graph_identifier",),
+        record="tasks",
+        next_token="nextToken",
+    ),
+    states={
+        "INITIALIZING": JobState.RUNNING,
+        "EXPORTING": JobState.RUNNING,
+        "CANCELLING": JobState.STOPPING,
+        "SUCCEEDED": JobState.SUCCEEDED,
+        "FAILED": JobState.FAILED,
+        "CANCELLED": JobState.CANCELLED,
+        "DELETED": JobState.CANCELLED,
+    },
+    created="exportTaskDetails.startTime",
+    reason="statusReason",
+    progress={
+        "progress %": "exportTaskDetails.progressPercentage",
+        "vertices": "exportTaskDetails.numVerticesWritten",
+        "edges": "exportTaskDetails.numEdgesWritten",
+    },
+    losses=(),
+    aftermath=None,
+    adopts={
+        "destination": "destination",
+        "role_arn": "roleArn",
+        "format": "format",
+        "kms_key_identifier": "kmsKeyIdentifier",
+        "parquet_type": "parquetType",
+    },
+    # The console has a page for import tasks only.
+    console=None,
+    iam=Iam(
+        resources=(
+            "arn:{partition}:neptune-graph:{region}:{account}:graph/{graph_identifier}",
+            "arn:{partition}:neptune-graph:{region}:{account}:export-task/*",
+        ),
+        actions=(
+            "neptune-graph:StartExportTask",
+            "neptune-graph:GetExportTask",
+            "neptune-graph:CancelExportTask",
+        ),
+        optional=("neptune-graph:ListExportTasks",),
+        passes_role="neptune-graph.amazonaws.com",
+    ),
+)

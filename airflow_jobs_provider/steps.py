@@ -1,0 +1,112 @@
+"""What a wait is made of: steps, and how to take them with boto3 or with aiobotocore.
+
+The logic is written once, as generators of steps (:class:`Read`, :class:`Cancel`, :class:`ReadPage`,
+:class:`Pause`); :func:`drive` takes them one by one with the hook and ``time.sleep``, :func:`adrive` with its
+asynchronous twin.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
+
+from airflow_jobs_provider.exceptions import AwsApiError
+from airflow_jobs_provider.jobs.model import Operation
+from airflow_jobs_provider.jobs.run import JobRun
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+
+T = TypeVar("T")
+
+
+class Log(Protocol):
+    """What we need of a logger; Airflow's are of several kinds."""
+
+    def info(self, message: str, /, *args: object) -> object:
+        """Log a line."""
+
+    def warning(self, message: str, /, *args: object) -> object:
+        """Log a warning."""
+
+
+@dataclass(frozen=True)
+class Read:
+    """Step: read the job."""
+
+    run: JobRun
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Step: ask AWS to cancel the job; answered with whether it took that."""
+
+    run: JobRun
+
+
+@dataclass(frozen=True)
+class ReadPage:
+    """Step: read a page of a list."""
+
+    operation: Operation
+    values: Mapping[str, Any]
+    token: str | None = None
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Step: do nothing for so many seconds."""
+
+    seconds: float
+
+
+Step = Union[Read, Cancel, ReadPage, Pause]  # noqa: UP007 - evaluated at import, also on Python 3.10
+Steps = Generator[Step, Any, T]
+
+
+def drive(steps: Steps[T], hook: AwsJobHook, sleep: Callable[[float], object] = time.sleep) -> T:
+    """Take the steps with boto3."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                if isinstance(step, Pause):
+                    answer: Any = sleep(step.seconds)
+                elif isinstance(step, ReadPage):
+                    answer = hook.read_page(step.operation, step.values, step.token)
+                else:
+                    call = hook.describe if isinstance(step, Read) else hook.request_cancel
+                    answer = call(step.run)
+            except AwsApiError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+async def adrive(steps: Steps[T], hook: AwsJobHook) -> T:
+    """Take the steps with aiobotocore, on the running event loop."""
+    try:
+        step = next(steps)
+        while True:
+            try:
+                if isinstance(step, Pause):
+                    await asyncio.sleep(step.seconds)
+                    answer: Any = None
+                elif isinstance(step, ReadPage):
+                    answer = await hook.aread_page(step.operation, step.values, step.token)
+                else:
+                    call = hook.adescribe if isinstance(step, Read) else hook.arequest_cancel
+                    answer = await call(step.run)
+            except AwsApiError as error:
+                step = steps.throw(error)
+            else:
+                step = steps.send(answer)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
