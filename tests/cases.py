@@ -59,6 +59,7 @@ class Case:
     :param named: the values of the target that an error about its job must name.
     :param ids: the parameters that name a job.
     :param token: an idempotency token as an author gives it.
+    :param busy: settings of the emulator with which one running job makes the target busy, if it can be.
     :param succeeded: the status of success; likewise ``cancelled``.
     :param failed: settings of the emulator for a job that fails.
     :param failure: what the task must then raise, and ``says`` what it must say.
@@ -76,6 +77,7 @@ class Case:
     named: tuple[str, ...] = ()
     ids: Mapping[str, Any]
     token: str = ""
+    busy: Mapping[str, Any] | None = None
     succeeded: str
     failed: Mapping[str, Any]
     failure: type[Exception] = JobFailedError
@@ -186,6 +188,7 @@ CASES = (
         named=(_BASE, _SOURCE),
         ids={"knowledge_base_id": _BASE, "data_source_id": _SOURCE, "ingestion_job_id": "JOB1234567"},
         token="a-token-of-the-authors-own-of-enough-characters",
+        busy={},
         succeeded="COMPLETE",
         failed={"status": "FAILED", "failure_reasons": ["no access to the bucket"]},
         says="no access to the bucket",
@@ -224,6 +227,7 @@ CASES = (
         },
         named=(_GRAPH,),
         ids={"task_identifier": _TASK},
+        busy={},
         succeeded="SUCCEEDED",
         failed={"status": "FAILED", "status_reason": "no access to the bucket"},
         says="no access to the bucket",
@@ -304,6 +308,7 @@ CASES = (
         },
         named=(_GRAPH,),
         ids={"task_identifier": _TASK},
+        busy={},
         succeeded="SUCCEEDED",
         failed={"status": "FAILED", "status_reason": "no access to the bucket"},
         says="no access to the bucket",
@@ -338,6 +343,7 @@ CASES = (
         },
         instead=("query_alias",),
         ids={"query_id": _QUERY},
+        busy={"limit_per_account": 1},
         succeeded="FINISHED",
         failed={"status": "FAILED", "error_message": "the bucket is not there"},
         says="the bucket is not there",

@@ -84,11 +84,10 @@ class JobStart:
             earlier = EarlierJob(
                 record, self._operator, self._records, self._held, self._context, self._request
             )
-            if self._can_ask_again(earlier):
-                earlier = self._ask_again(earlier)
-            run, since = earlier.record.run, earlier.record.started_at
-            if (snapshot := earlier.settle()) is not None and run is not None:
-                return Obtained(run, snapshot, since)
+            known = self._ask_again(earlier) if self._can_ask_again(earlier) else earlier
+            snapshot = None if known is None else known.settle()
+            if known is not None and snapshot is not None and known.record.run is not None:
+                return Obtained(known.record.run, snapshot, known.record.started_at)
             self._held.release()
         return self._start()
 
@@ -118,8 +117,11 @@ class JobStart:
         same = self._token_is_ours or self._values[token] == record.sent[token]
         return same and earlier.unwanted_because is None
 
-    def _ask_again(self, earlier: EarlierJob) -> EarlierJob:
-        """Repeat a start with its token: it begins the job, or finds it."""
+    def _ask_again(self, earlier: EarlierJob) -> EarlierJob | None:
+        """Repeat a start with its token: it begins the job, or finds it.
+
+        :returns: what is known by then; ``None`` where it has started nothing.
+        """
         record = earlier.record
         self._log.info("asking again for what try %d was about to start", record.try_number)
         values = {**self._values, **record.sent}
@@ -131,7 +133,7 @@ class JobStart:
                 raise
             # A token that the service knows is answered with its job.
             self._log.info("it has started nothing: %s", error)
-            return earlier
+            return None
         self._hold(run, record.started_at)
         return earlier.of(self._records.started(record, run))
 

@@ -25,7 +25,7 @@ from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.held import HeldJob
-from airflow_jobs_provider.operators.record import JobRecordStore, derive_token
+from airflow_jobs_provider.operators.record import JobRecordStore, derive_label, derive_token
 from tests.conftest import Context, TaskInstance
 
 if TYPE_CHECKING:
@@ -670,6 +670,86 @@ def test_an_error_in_the_trigger_fails_the_task_and_cancels(
     assert only_job(aws)["status"] == case.cancelled
 
 
+def test_a_clear_learns_of_a_start_that_was_never_answered(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job whose id nobody was told must be ended all the same before another is started."""
+    if case.job_type.token is None:
+        return
+    aws.script(case.job_type.name, duration=60)
+    aws.configure(case.job_type.name, duration=0.2)
+    aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)
+    died_in_the_start(case, context, monkeypatch)
+    assert case.start().execute(context.cleared())["status"] == case.succeeded
+    first, second = aws.jobs()
+    assert (first["status"], second["status"]) == (case.cancelled, case.succeeded)
+    assert first["ended"] <= second["created"]
+
+
+def test_a_start_without_token_that_was_never_answered_is_said(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where the API has no token, on-call must at least be told that a job may be running."""
+    if case.job_type.token is not None:
+        return
+    aws.configure(case.job_type.name, duration=0.2)
+
+    def die(*_: Any) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as dying:
+        dying.setattr("airflow_jobs_provider.hooks.aws_job.AwsJobHook.start", die)
+        with pytest.raises(SystemExit):
+            case.start().execute(context)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert (
+        "try 1 was about to start a job and never heard of it; it may be running" in capsys.readouterr().out
+    )
+
+
+def test_the_end_of_an_old_job_is_awaited_in_the_triggerer(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """A rollback that takes an hour must hold no worker."""
+    aws.script(case.job_type.name, duration=60, cancel_delay=1)
+    aws.configure(case.job_type.name, duration=0.2)
+    crashed(case, aws, context)
+    cleared = context.cleared()
+    operator = case.start(deferrable=True)
+    event = deferred(operator, cleared)
+    assert event.method_name == "start_again"
+    assert event.trigger.cancel_on_kill is False
+    assert len(aws.jobs()) == 1
+    time.sleep(1)
+    with pytest.raises(TaskDeferred) as caught:
+        operator.start_again(cleared, event={"snapshot": {}}, **event.kwargs)
+    assert caught.value.method_name == "execute_complete"
+    first, second = aws.jobs()
+    assert (first["status"], first["cancels"]) == (case.cancelled, 1)
+    assert first["ended"] <= second["created"]
+
+
+@pytest.mark.parametrize("deferrable", [False, True])
+def test_an_old_job_that_does_not_end_is_said(
+    case: Case, aws: Emulator, context: Context, deferrable: bool
+) -> None:
+    """A rollback that hangs must not make its task wait for ever, and never be overtaken by another job."""
+    aws.configure(case.job_type.name, duration=60, cancel_delay=60)
+    crashed(case, aws, context)
+    cleared = context.cleared()
+    operator = case.start(cancel_timeout=60 if deferrable else 1, deferrable=deferrable)
+    if deferrable:
+        assert deferred(operator, cleared).trigger.deadline == cleared["ti"].start_date.timestamp() + 60
+        cleared["ti"].start_date -= timedelta(seconds=60)
+    with pytest.raises(AwsJobError, match=r"has not within cancel_timeout=\d+ seconds"):
+        operator.start_again(cleared)
+    assert len(aws.jobs()) == 1
+
+
 def test_losses_warn_or_fail(
     case: Case, aws: Emulator, context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -740,6 +820,17 @@ def test_bad_input_from_a_template_is_refused_before_any_call(
     assert context["task_state_store"].values == {}
 
 
+def test_a_label_says_who_started_the_job() -> None:
+    """Who finds a running job in the console must know whom to ask."""
+    ti = TaskInstance(dag_id="sales", map_index=3)
+    assert derive_label(ti, 200) == (
+        "Airflow DAG sales, run scheduled__2026-11-22T05:00:00+00:00, task refresh [3], try 1"
+    )
+    long = TaskInstance(dag_id="d" * 250, task_id="t" * 250, run_id="r" * 250, map_index=1000, try_number=100)
+    assert len(derive_label(long, 200)) == 200
+    assert derive_label(long, 200).endswith(" [1000], try 100")
+
+
 def test_tokens_are_readable_valid_and_the_same_for_the_same_try() -> None:
     """A token that changed within a try would start a job twice; one that did not change, never again."""
     ti = TaskInstance(dag_id="sales/daily", map_index=3)
@@ -750,3 +841,5 @@ def test_tokens_are_readable_valid_and_the_same_for_the_same_try() -> None:
     assert derive_token(other, (1, 128)) != token
     long = TaskInstance(dag_id="d" * 250, task_id="t" * 250, run_id="ü" * 250, map_index=1000, try_number=100)
     assert re.fullmatch(r"[a-zA-Z0-9-]{1,128}", derive_token(long, (1, 128)))
+    short = TaskInstance(dag_id="-", task_id="_", run_id="r")
+    assert re.fullmatch(r"r-try1-[0-9a-f]{26}", derive_token(short, (33, 256)))

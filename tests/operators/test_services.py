@@ -1,0 +1,221 @@
+"""What one service alone has, over real HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+
+from airflow_jobs_provider.exceptions import AwsApiError, JobFailedError, ResultTooLargeError
+from tests.cases import CASES, Case
+from tests.conftest import Context
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.testing import Emulator
+
+BY_NAME = {case.name: case for case in CASES}
+BEDROCK = BY_NAME["bedrock-ingestion"]
+NEPTUNE = BY_NAME["neptune-import"]
+CLOUDTRAIL = BY_NAME["cloudtrail-query"]
+QUERIES = tuple(case for case in CASES if case.job_type.results is not None)
+DELIVERED: dict[str, Any] = {"delivery_s3_uri": "s3://bucket/results"}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "dependency error document status code: 404, error message: no such index",
+        "server returned 401",
+        "there is an ongoing KnowledgeBaseDocuments API request",
+    ],
+)
+def test_a_knowledge_base_that_is_not_ready_yet(aws: Emulator, context: Context, message: str) -> None:
+    """In the first minute of a knowledge base Bedrock calls its own delay a validation error."""
+    aws.configure(BEDROCK.name, duration=0.1)
+    aws.fault("error", code="ValidationException", message=message, operation="StartIngestionJob", times=2)
+    assert BEDROCK.start().execute(context)["status"] == "COMPLETE"
+
+
+def test_another_validation_error_fails_at_once(aws: Emulator, context: Context) -> None:
+    """A model that may not be used stays so: to ask again only hides it."""
+    message = "no access to the embedding model"
+    aws.fault("error", code="ValidationException", message=message, operation="StartIngestionJob")
+    with pytest.raises(AwsApiError, match=message):
+        BEDROCK.start().execute(context)
+    assert len(aws.journal("StartIngestionJob")) == 1
+
+
+@pytest.mark.parametrize("code", ["ConflictException", "ValidationException", "ResourceNotFoundException"])
+def test_a_stop_that_comes_too_late(aws: Emulator, context: Context, code: str) -> None:
+    """Whatever Bedrock says of a job that has ended: it has."""
+    aws.configure(BEDROCK.name, duration=0.1, cancel_ended=code)
+    result = BEDROCK.start().execute(context)
+    ids = {name: result[name] for name in BEDROCK.job_type.identity}
+    stopped = BEDROCK.cancel(**ids).execute(Context())
+    assert stopped["status"] == "COMPLETE"
+
+
+def test_the_description_says_who_started_the_job(aws: Emulator, context: Context) -> None:
+    """An author's own words are kept; without any, the task's name is found in the console."""
+    BEDROCK.start(wait_for_completion=False).execute(context)
+    aws.settle(BEDROCK.name, {}, "COMPLETE")
+    BEDROCK.start(wait_for_completion=False, description="nightly").execute(Context())
+    told = [job["parameters"]["description"] for job in aws.jobs()]
+    assert told == [
+        "Airflow DAG finance, run scheduled__2026-11-22T05:00:00+00:00, task refresh, try 1",
+        "nightly",
+    ]
+
+
+def test_failed_documents_come_with_their_reasons(
+    aws: Emulator, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A count alone does not tell which document to mend."""
+    aws.configure(
+        BEDROCK.name,
+        duration=0.1,
+        statistics={"numberOfDocumentsFailed": 2},
+        failure_reasons=["a.pdf is too large"],
+    )
+    BEDROCK.start().execute(context)
+    said = "succeeded with 2 documents that could not be ingested: a.pdf is too large"
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("mode", ["worker", "deferred", "poke", "reschedule"])
+async def test_a_reason_that_comes_late_is_waited_for(
+    aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """Neptune says FAILED before it says why."""
+    aws.configure(
+        NEPTUNE.name, duration=0.1, status="FAILED", status_reason="the file is gone", details_delay=0.6
+    )
+    if mode == "worker":
+        with pytest.raises(JobFailedError, match="the file is gone"):
+            NEPTUNE.start().execute(context)
+        return
+    ids = NEPTUNE.start(wait_for_completion=False).execute(Context())
+    ids = {name: ids[name] for name in NEPTUNE.job_type.identity}
+    if mode == "deferred":
+        operator = NEPTUNE.sensor(**ids, deferrable=True)
+        with pytest.raises(TaskDeferred) as caught:
+            operator.execute(context)
+        trigger = caught.value.trigger
+        [event] = [fired async for fired in trigger.run()]
+        with pytest.raises(JobFailedError, match="the file is gone"):
+            operator.execute_complete(context, event.payload, **(caught.value.kwargs or {}))
+        return
+    for _ in range(20):
+        try:
+            NEPTUNE.sensor(**ids, mode=mode).execute(context)
+        except AirflowRescheduleException:
+            await asyncio.sleep(0.1)
+        except JobFailedError as error:
+            assert "the file is gone" in str(error)  # noqa: PT017 - other exceptions come before it
+            return
+    pytest.fail("the sensor did not see the failure")
+
+
+def test_a_reason_that_never_comes_is_not_waited_for_for_ever(
+    aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure without a reason is still a failure."""
+    after = NEPTUNE.job_type.aftermath
+    assert after is not None
+    monkeypatch.setitem(after.__dict__, "patience", 0.3)
+    aws.configure(NEPTUNE.name, duration=0.1, status="FAILED", details_delay=600)
+    with pytest.raises(JobFailedError, match=r"failed \(FAILED\)"):
+        NEPTUNE.start().execute(context)
+
+
+def test_finished_is_not_delivered(aws: Emulator, context: Context) -> None:
+    """The next task would not find the result in the bucket."""
+    aws.configure(CLOUDTRAIL.name, duration=0.1, delivery_delay=0.7)
+    began = time.time()
+    result = CLOUDTRAIL.start(**DELIVERED).execute(context)
+    assert result["details"]["DeliveryStatus"] == "SUCCESS"
+    assert time.time() - began > 0.7
+    result = CLOUDTRAIL.start(**DELIVERED, wait_for_delivery=False).execute(Context())
+    assert result["details"]["DeliveryStatus"] == "PENDING"
+    result = CLOUDTRAIL.start().execute(Context())
+    assert "DeliveryStatus" not in result["details"]
+
+
+def test_a_delivery_that_fails_fails_the_task(aws: Emulator, context: Context) -> None:
+    """A result that nobody finds is no success; without the wait it is not this task's matter."""
+    aws.configure(CLOUDTRAIL.name, duration=0.1, delivery_status="ACCESS_DENIED")
+    said = "ended FINISHED, but the delivery to s3://bucket/results is ACCESS_DENIED"
+    with pytest.raises(JobFailedError, match=said):
+        CLOUDTRAIL.start(**DELIVERED).execute(context)
+    assert CLOUDTRAIL.start(**DELIVERED, wait_for_delivery=False).execute(Context())["status"] == "FINISHED"
+
+
+def test_a_query_says_what_it_cost(
+    aws: Emulator, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """AWS bills the bytes scanned."""
+    aws.configure(CLOUDTRAIL.name, duration=0.1, bytes_scanned=123456)
+    result = CLOUDTRAIL.start().execute(context)
+    assert result["details"]["QueryStatistics"]["BytesScanned"] == 123456
+    assert "bytes scanned 123456" in capsys.readouterr().out
+
+
+def test_a_query_is_given_once(case: Case) -> None:
+    """AWS would refuse it, but not before the task runs."""
+    if case.name != CLOUDTRAIL.name:
+        return
+    for bad in ({}, {"query_statement": "SELECT 1", "query_alias": "a"}):
+        with pytest.raises(ValueError, match="query_statement or query_alias must be given, and not both"):
+            case.start_class(task_id="query", **bad)
+    with pytest.raises(ValueError, match="query_parameters must go with a query_alias"):
+        case.start_class(task_id="query", query_statement="SELECT 1", query_parameters=["a"])
+
+
+@pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
+class TestResults:
+    """The rows of a query, for every job type that has them."""
+
+    def test_rows_are_read_page_by_page(
+        self, aws: Emulator, context: Context, query: Case, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A result of several pages must come whole, and survive what passes."""
+        assert query.job_type.results is not None
+        operation = query.job_type.results.operation
+        size = next(key for key in ("MaxQueryResults", "maxItems") if key in operation.constants)
+        monkeypatch.setitem(operation.constants, size, 2)
+        rows = [{"name": f"n{number}", "count": str(number)} for number in range(5)]
+        aws.configure(query.name, duration=0.1, rows=rows)
+        assert query.start(fetch_results=True).execute(context)["rows"] == rows
+        result = query.start(wait_for_completion=False).execute(Context())
+        ids = {name: result[name] for name in query.job_type.identity}
+        assert "rows" not in result
+        assert query.sensor(**ids, fetch_results=True).execute(Context())["rows"] == rows
+        assert "rows" not in query.sensor(**ids).execute(Context())
+
+    def test_too_many_rows_are_refused(self, aws: Emulator, context: Context, query: Case) -> None:
+        """XCom is no data lake; and the query, which costs money, must not be run again for it."""
+        aws.configure(query.name, duration=0.1, rows=[{"a": "1"}] * 3)
+        with pytest.raises(ResultTooLargeError, match="has found 3 rows, more than max_result_rows=2"):
+            query.start(fetch_results=True, max_result_rows=2).execute(context)
+        assert query.start(fetch_results=True).execute(context.retried())["rows"] == [{"a": "1"}] * 3
+        assert len(aws.jobs()) == 1
+
+    def test_the_statement_stays_out_of_xcom_and_log(
+        self, aws: Emulator, context: Context, query: Case, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A statement may hold what not everybody who reads a log may know."""
+        aws.configure(query.name, duration=0.1, rows=[{"a": "1"}])
+        key = next(name for name in query.start_class.template_fields if name.startswith("query_s"))
+        operator = query.start(fetch_results=True)
+        secret = getattr(operator, key)
+        setattr(operator, key, secret + "\n-- hunter2")
+        result = operator.execute(context)
+        stored = json.dumps([result, context["ti"].xcoms, context["task_state_store"].values])
+        told = capsys.readouterr().out
+        for text in ("hunter2", "eventName"):
+            assert text not in stored
+            assert text not in told
