@@ -55,7 +55,7 @@ class Case:
 
     :param target: the parameters that a start needs.
     :param other_target: those of another start.
-    :param instead: parameters that stand in place of the target.
+    :param instead: what stands in place of the target with a parameter that does not go with it.
     :param named: the values of the target that an error about its job must name.
     :param ids: the parameters that name a job.
     :param token: an idempotency token as an author gives it.
@@ -64,7 +64,8 @@ class Case:
     :param failed: settings of the emulator for a job that fails.
     :param failure: what the task must then raise, and ``says`` what it must say.
     :param losses: settings of the emulator for three lost pieces, by the parameter that limits them.
-    :param bad: parameters that the service would refuse.
+    :param bad: parameters of the start that the service would refuse.
+    :param bad_ids: parameters of the sensor and the cancel that it would refuse.
     """
 
     job_type: JobType
@@ -73,7 +74,7 @@ class Case:
     sensor_class: type[JobSensor]
     target: Mapping[str, Any]
     other_target: Mapping[str, Any]
-    instead: tuple[str, ...] = ()
+    instead: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     named: tuple[str, ...] = ()
     ids: Mapping[str, Any]
     token: str = ""
@@ -85,6 +86,7 @@ class Case:
     cancelled: str
     losses: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     bad: tuple[tuple[str, Any], ...]
+    bad_ids: tuple[tuple[str, Any], ...]
 
     @property
     def name(self) -> str:
@@ -98,7 +100,7 @@ class Case:
 
     def start(self, **options: Any) -> Any:
         """Return a start operator."""
-        target = {} if set(self.instead) & set(options) else self.target
+        target = next((self.instead[key] for key in self.instead if key in options), self.target)
         return self.start_class(**{**_COMMON, "task_id": "refresh", **target, **options})
 
     def cancel(self, **options: Any) -> Any:
@@ -177,6 +179,7 @@ CASES = (
             ("max_rows_dropped", -1),
             ("max_rows_dropped", "3"),
         ),
+        bad_ids=(("data_set_id", ""), ("ingestion_id", "a b"), ("aws_account_id", "1")),
     ),
     Case(
         job_type=BEDROCK_INGESTION,
@@ -210,6 +213,7 @@ CASES = (
             ("on_conflict", "skip"),
             ("conflict_timeout", 0),
         ),
+        bad_ids=(("knowledge_base_id", "KB1"), ("data_source_id", ""), ("ingestion_job_id", "job")),
     ),
     Case(
         job_type=NEPTUNE_IMPORT,
@@ -240,6 +244,7 @@ CASES = (
             ("on_conflict", "ignore"),
             ("conflict_timeout", "1h"),
         ),
+        bad_ids=_BAD_TASKS,
     ),
     Case(
         job_type=NEPTUNE_CREATE_GRAPH,
@@ -281,6 +286,7 @@ CASES = (
             ("max_provisioned_memory", 15),
             ("min_provisioned_memory", 24577),
         ),
+        bad_ids=_BAD_TASKS,
     ),
     Case(
         job_type=NEPTUNE_EXPORT,
@@ -329,6 +335,7 @@ CASES = (
             *_BAD_TAGS,
             ("on_conflict", None),
         ),
+        bad_ids=_BAD_TASKS,
     ),
     Case(
         job_type=CLOUDTRAIL_QUERY,
@@ -341,7 +348,7 @@ CASES = (
             "query_parameters": [_STORE, "{{ ds }}"],
             "delivery_s3_uri": "s3://bucket/results",
         },
-        instead=("query_alias",),
+        instead={"query_alias": {}, "query_parameters": {"query_alias": "who-did-it"}},
         ids={"query_id": _QUERY},
         busy={"limit_per_account": 1},
         succeeded="FINISHED",
@@ -356,7 +363,8 @@ CASES = (
             ("query_parameters", []),
             ("query_parameters", ["x"] * 11),
             ("query_parameters", [""]),
-            ("query_parameters", 7),
+            ("query_parameters", "x"),
+            ("query_parameters", ["a\nb"]),
             ("delivery_s3_uri", "bucket/prefix"),
             ("delivery_s3_uri", "s3://Bucket"),
             ("event_data_store_owner_account_id", "12"),
@@ -365,6 +373,12 @@ CASES = (
             ("max_result_rows", 0),
             ("on_conflict", "adopt"),
             ("conflict_timeout", -1),
+        ),
+        bad_ids=(
+            ("query_id", ""),
+            ("query_id", "a" * 35),
+            ("event_data_store", "#"),
+            ("event_data_store_owner_account_id", "1"),
         ),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -259,8 +260,12 @@ class JobStart:
 
 
 def start_pauses(job_type: JobType) -> Iterator[float]:
-    """Yield the seconds between the attempts of a start that may be repeated, as long as that is patient."""
-    end, pause = time.monotonic() + PATIENCE, job_type.start_interval
+    """Yield the seconds between the attempts of a start that may be repeated, as long as that is patient.
+
+    Where the service takes a start only every so often, many mapped tasks must find their turn.
+    """
+    end = time.monotonic() + max(PATIENCE, 60 * job_type.start_interval)
+    pause = job_type.start_interval
     while time.monotonic() + pause < end:
-        yield pause
+        yield pause * random.uniform(0.75, 1.25)  # noqa: S311
         pause = min(2 * pause, 30.0)

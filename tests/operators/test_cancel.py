@@ -161,10 +161,3 @@ def test_deferred_it_waits_in_the_triggerer(
         operator.execute_complete(context, {**kwargs["wait"], "deadline": 1.0}, **kwargs)
     aws.settle(case.job_type.name, {}, case.cancelled)
     assert operator.execute_complete(context, None, **kwargs)["status"] == case.cancelled
-
-
-def test_bad_input_is_refused_at_parse(case: Case) -> None:
-    """A typing error must be found when the DAG is written."""
-    for key, value in (*((key, "") for key in case.ids), ("missing_ok", "no"), ("poll_interval", 0)):
-        with pytest.raises(ValueError, match=f"^{key} must be "):
-            case.cancel(**{key: value})

@@ -765,61 +765,6 @@ def test_losses_warn_or_fail(
         assert again["task_state_store"].values == {}
 
 
-def refusal(key: str, value: Any) -> str:
-    """Return what the error for a bad value looks like: it names the parameter and the value, or its part."""
-    if isinstance(value, (dict, list)):
-        return rf"{key}.* must be .*, not "
-    shown = re.escape(repr(value))
-    return f"^{key} must be .*, not ({shown}|{re.escape(repr(value)[:100])}.* characters.)$"
-
-
-def test_bad_input_is_refused_at_parse(case: Case) -> None:
-    """A typing error must be found when the DAG is written, and named."""
-    for key, value in case.bad:
-        with pytest.raises(ValueError, match=refusal(key, value)):
-            case.start(**{key: value})
-    for key, value in (
-        ("poll_interval", 0),
-        ("poll_interval", -1.5),
-        ("poll_interval", "10"),
-        ("poll_interval", True),
-        ("cancel_on_kill", "False"),
-        ("durable", None),
-        ("wait_for_completion", 1),
-        ("deferrable", "yes"),
-        ("region_name", ""),
-        ("region_name", "eu west 1"),
-        ("aws_conn_id", " "),
-        ("verify", ""),
-        ("verify", 7),
-        ("verify", "False"),
-    ):
-        with pytest.raises(ValueError, match=f"^{key} must be .*{re.escape(repr(value))}$"):
-            case.start(**{key: value})
-
-
-@pytest.mark.parametrize("config", ["fast", {"client_cert": object()}])
-def test_a_configuration_that_is_no_json_is_refused_at_parse(case: Case, config: Any) -> None:
-    """A trigger takes it along as JSON: found later, the job would be running already."""
-    with pytest.raises(ValueError, match=r"^botocore_config must be a dict of JSON values"):
-        case.start(botocore_config=config)
-
-
-def test_bad_input_from_a_template_is_refused_before_any_call(
-    case: Case, aws: Emulator, context: Context
-) -> None:
-    """What a template renders to is checked before anything is started."""
-    for key, value in case.bad:
-        if not isinstance(value, str) or key not in case.start().template_fields:
-            continue
-        operator = case.start(**{key: "{{ params.value }}"})
-        setattr(operator, key, value)  # what rendering does
-        with pytest.raises(ValueError, match=refusal(key, value)):
-            operator.execute(context)
-    assert aws.journal() == []
-    assert context["task_state_store"].values == {}
-
-
 def test_a_label_says_who_started_the_job() -> None:
     """Who finds a running job in the console must know whom to ask."""
     ti = TaskInstance(dag_id="sales", map_index=3)
