@@ -1,0 +1,133 @@
+"""The documentation, held against the code."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_jobs_provider.jobs import JOB_TYPES
+from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.operators.common import AwsJobOperator
+from airflow_jobs_provider.provider_info import get_provider_info
+
+ROOT = Path(__file__).parent.parent
+PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
+SHARED = ROOT / "docs" / "operators.md"
+# About how it works, not about how it is used.
+NO_REFERENCE = ("architecture.md", "testing.md", "adding-a-job-type.md")
+
+_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def named(path: Path) -> str:
+    """Return a page's path for a test's id."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def python_blocks() -> list[Any]:
+    """Return every Python block of the pages, each with its place."""
+    blocks = []
+    for page in PAGES:
+        text = page.read_text()
+        for match in _FENCED.finditer(text):
+            if match[1] == "python":
+                line = text.count("\n", 0, match.start()) + 2
+                blocks.append(pytest.param(match[2], id=f"{named(page)}:{line}"))
+    return blocks
+
+
+def public_classes() -> list[type[AwsJobOperator]]:
+    """Return the operators and sensors that authors of DAGs use."""
+    info = get_provider_info()
+    entries = [*info["operators"], *info["sensors"]]
+    return [
+        value
+        for module in (name for entry in entries for name in entry["python-modules"])
+        for name, value in vars(importlib.import_module(module)).items()
+        if not name.startswith("_")
+        and inspect.isclass(value)
+        and issubclass(value, AwsJobOperator)
+        and value.__module__ == module
+    ]
+
+
+def parameters_of(operator: type[AwsJobOperator]) -> set[str]:
+    """Return the parameters that this package adds to Airflow's own."""
+    return {
+        name
+        for base in operator.__mro__
+        if base.__module__.startswith("airflow_jobs_provider.") and "__init__" in vars(base)
+        for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def anchors_of(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", _FENCED.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("block", python_blocks())
+def test_code_can_be_copied(block: str, tmp_path: Path) -> None:
+    """A DAG that is copied from the documentation and does not load is worse than none."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    compile(block, "block", "exec")
+    if "with DAG(" in block:
+        (tmp_path / "copied.py").write_text(block)
+        bag = DagBag(str(tmp_path))
+        assert bag.import_errors == {}
+        assert bag.dags
+        assert all(dag.task_ids for dag in bag.dags.values())
+
+
+@pytest.mark.parametrize("operator", public_classes(), ids=lambda operator: operator.__name__)
+def test_every_parameter_is_documented(operator: type[AwsJobOperator]) -> None:
+    """A parameter that no page names is found by nobody."""
+    pages = [
+        page.read_text() for page in PAGES if page.parent.name == "docs" and page.name not in NO_REFERENCE
+    ]
+    texts = [text for text in pages if f"`{operator.__name__}`" in text]
+    assert texts, "no page names it"
+    said = "".join([*texts, SHARED.read_text()])
+    assert {name for name in parameters_of(operator) if f"`{name}`" not in said} == set()
+
+
+@pytest.mark.parametrize("job_type", JOB_TYPES.values(), ids=lambda job_type: job_type.name)
+def test_every_right_is_documented(job_type: JobType) -> None:
+    """A policy that lacks an action fails at night, when the first job is to be cancelled."""
+    said = "".join(page.read_text() for page in PAGES if page.name not in NO_REFERENCE)
+    rights = {*job_type.iam.actions, *job_type.iam.optional}
+    if job_type.iam.passes_role:
+        rights |= {"iam:PassRole", job_type.iam.passes_role}
+    assert {right for right in rights if not re.search(rf"[`\"]{re.escape(right)}[`\"]", said)} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_policies_and_results_are_json(page: Path) -> None:
+    """A policy that is copied must be one that AWS can read."""
+    for match in _FENCED.finditer(page.read_text()):
+        if match[1] == "json":
+            json.loads(match[2])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    """A reader who follows a link must find what it promises."""
+    broken = []
+    for link in _LINK.findall(_FENCED.sub("", page.read_text())):
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (page.parent / target).resolve() if target else page
+        if not path.exists() or (anchor and anchor not in anchors_of(path)):
+            broken.append(link)
+    assert broken == []
