@@ -152,7 +152,7 @@ def cancel_until_certain(run: JobRun, *, log: Log, started_at: float, patience: 
                 raise not_cancelled(run, str(error), asked=asked) from error
         else:
             # A job that the cancel did not find, and that can be read, runs: the cancel came too early.
-            if asked or snapshot.state.is_over:
+            if asked or snapshot.state is not JobState.RUNNING:
                 log.info("%s", _achieved(run, snapshot))
                 return snapshot
             if time.time() + pause > give_up:
@@ -165,7 +165,7 @@ def cancel_until_certain(run: JobRun, *, log: Log, started_at: float, patience: 
 
 def _achieved(run: JobRun, snapshot: JobSnapshot) -> str:
     if not snapshot.state.is_over:
-        return f"{name(run)} was asked to end; it is still {snapshot.status}"
+        return f"{name(run)} is to end; it is still {snapshot.status}"
     if snapshot.state is JobState.CANCELLED:
         return f"{name(run)} is cancelled ({snapshot.status})"
     return f"nothing to cancel: {name(run)} had ended {snapshot.status}"

@@ -117,7 +117,8 @@ NEPTUNE_IMPORT = JobType(
         "ANALYZING_DATA": JobState.RUNNING,
         "IMPORTING": JobState.RUNNING,
         "REPROVISIONING": JobState.RUNNING,
-        "ROLLING_BACK": JobState.RUNNING,
+        # After an error: it ends FAILED, and cannot be cancelled any more.
+        "ROLLING_BACK": JobState.STOPPING,
         "CANCELLING": JobState.STOPPING,
         "SUCCEEDED": JobState.SUCCEEDED,
         "FAILED": JobState.FAILED,

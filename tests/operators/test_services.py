@@ -23,6 +23,7 @@ BEDROCK = BY_NAME["bedrock-ingestion"]
 NEPTUNE = BY_NAME["neptune-import"]
 CLOUDTRAIL = BY_NAME["cloudtrail-query"]
 QUERIES = tuple(case for case in CASES if case.job_type.results is not None)
+ROLLING_BACK = {"INITIALIZING": 0, "ANALYZING_DATA": 0, "IMPORTING": 0, "ROLLING_BACK": 3}
 DELIVERED: dict[str, Any] = {"delivery_s3_uri": "s3://bucket/results"}
 
 
@@ -131,6 +132,28 @@ def test_a_reason_that_never_comes_is_not_waited_for_for_ever(
     aws.configure(NEPTUNE.name, duration=0.1, status="FAILED", details_delay=600)
     with pytest.raises(JobFailedError, match=r"failed \(FAILED\)"):
         NEPTUNE.start().execute(context)
+
+
+def test_an_import_that_rolls_back_is_ending(aws: Emulator, context: Context) -> None:
+    """It takes no cancel any more: who cancels it, or was cleared, must wait for its end and not fail."""
+    aws.configure(NEPTUNE.name, duration=3, status="FAILED", timeline=ROLLING_BACK)
+    with pytest.raises(TaskDeferred):
+        NEPTUNE.start(deferrable=True).execute(context)
+    time.sleep(0.2)
+    [job] = aws.jobs()
+    assert job["status"] == "ROLLING_BACK"
+    aws.fault("error", code="ConflictException", operation="CancelImportTask")
+    ended = NEPTUNE.cancel(task_identifier=job["ids"]["taskIdentifier"]).execute(Context())
+    assert ended["status"] == "FAILED"
+    aws.clear_faults()
+    cleared = context.cleared()
+    with pytest.raises(TaskDeferred):
+        NEPTUNE.start(deferrable=True).execute(cleared)
+    time.sleep(0.2)
+    aws.configure(NEPTUNE.name, duration=0.1, timeline={}, status="SUCCEEDED")
+    assert NEPTUNE.start().execute(cleared.cleared())["status"] == "SUCCEEDED"
+    _, second, third = aws.jobs()
+    assert second["ended"] <= third["created"]
 
 
 def test_finished_is_not_delivered(aws: Emulator, context: Context) -> None:
