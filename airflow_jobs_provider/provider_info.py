@@ -16,6 +16,10 @@ _SERVICES = {
         f"{_DOCS}/neptune-analytics/latest/userguide/what-is-neptune-analytics.html",
     ),
     "cloudtrail": ("AWS CloudTrail Lake", f"{_DOCS}/awscloudtrail/latest/userguide/cloudtrail-lake.html"),
+    "logs": (
+        "Amazon CloudWatch Logs",
+        f"{_DOCS}/AmazonCloudWatch/latest/logs/AnalyzingLogData.html",
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_jobs_provider.exceptions import JobFailedError, JobFailedTransientlyError
 from airflow_jobs_provider.jobs.bedrock import BEDROCK_INGESTION
 from airflow_jobs_provider.jobs.cloudtrail import CLOUDTRAIL_QUERY
+from airflow_jobs_provider.jobs.logs import LOGS_QUERY
 from airflow_jobs_provider.jobs.neptune_analytics import (
     NEPTUNE_CREATE_GRAPH,
     NEPTUNE_EXPORT,
@@ -23,6 +24,7 @@ from airflow_jobs_provider.operators.cloudtrail import (
     CloudTrailCancelQueryOperator,
     CloudTrailStartQueryOperator,
 )
+from airflow_jobs_provider.operators.logs import LogsStartQueryOperator, LogsStopQueryOperator
 from airflow_jobs_provider.operators.neptune_analytics import (
     NeptuneCancelExportTaskOperator,
     NeptuneCancelImportTaskOperator,
@@ -36,6 +38,7 @@ from airflow_jobs_provider.operators.quicksight import (
 )
 from airflow_jobs_provider.sensors.bedrock import BedrockIngestionJobSensor
 from airflow_jobs_provider.sensors.cloudtrail import CloudTrailQuerySensor
+from airflow_jobs_provider.sensors.logs import LogsQuerySensor
 from airflow_jobs_provider.sensors.neptune_analytics import NeptuneExportTaskSensor, NeptuneImportTaskSensor
 from airflow_jobs_provider.sensors.quicksight import QuickSightIngestionSensor
 
@@ -122,6 +125,7 @@ _BASE, _SOURCE, _GRAPH, _TASK = "KB12345678", "DS12345678", "g-a1b2c3d4e5", "t-a
 _QUERY = "12345678-1234-1234-1234-123456789012"
 _STORE = "EXAMPLE-1234-store"
 _SQL = f"SELECT eventName\nFROM {_STORE}\nWHERE eventTime > '2026-11-22'"
+_CWLI = "fields @timestamp, @message\n| filter level = 'ERROR'"
 
 _BAD_TASKS = (("task_identifier", ""), ("task_identifier", "t-1"), ("task_identifier", "g-a1b2c3d4e5"))
 _BAD_SOURCES: tuple[tuple[str, Any], ...] = (
@@ -379,6 +383,49 @@ CASES = (
             ("query_id", "a" * 35),
             ("event_data_store", "#"),
             ("event_data_store_owner_account_id", "1"),
+        ),
+    ),
+    Case(
+        job_type=LOGS_QUERY,
+        start_class=LogsStartQueryOperator,
+        cancel_class=LogsStopQueryOperator,
+        sensor_class=LogsQuerySensor,
+        target={"query_string": _CWLI, "start_time": 0, "end_time": 3600, "log_group_name": "/app/web"},
+        other_target={
+            "query_string": "SELECT status FROM `/app/web`",
+            "query_language": "SQL",
+            "start_time": 0,
+            "end_time": "3600",
+            "limit": 7,
+        },
+        ids={"query_id": _QUERY},
+        succeeded="Complete",
+        failed={"status": "Timeout"},
+        says="Timeout",
+        cancelled="Cancelled",
+        bad=(
+            ("query_string", None),
+            ("query_string", ""),
+            ("query_string", 7),
+            ("query_string", "x" * 10001),
+            ("start_time", -1),
+            ("start_time", "2026-11-22"),
+            ("end_time", 3600.5),
+            ("end_time", None),
+            ("log_group_name", ""),
+            ("log_group_name", "/app/web:*"),
+            ("log_group_name", "x" * 513),
+            ("log_group_names", 7),
+            ("log_group_names", ["/app/web", ""]),
+            ("log_group_identifiers", ["a group"]),
+            ("log_group_identifiers", ["x"] * 51),
+            ("limit", 0),
+            ("limit", "100001"),
+            ("query_language", "KQL"),
+            ("fetch_results", "yes"),
+            ("max_result_rows", -1),
+            ("on_conflict", "adopt"),
+            ("conflict_timeout", 0),
         ),
     ),
 )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from airflow_jobs_provider.jobs.bedrock import BEDROCK_INGESTION
 from airflow_jobs_provider.jobs.cloudtrail import CLOUDTRAIL_QUERY
+from airflow_jobs_provider.jobs.logs import LOGS_QUERY
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.jobs.neptune_analytics import (
     NEPTUNE_CREATE_GRAPH,
@@ -24,6 +25,7 @@ JOB_TYPES: Mapping[str, JobType] = {
         NEPTUNE_CREATE_GRAPH,
         NEPTUNE_EXPORT,
         CLOUDTRAIL_QUERY,
+        LOGS_QUERY,
     )
 }
 

@@ -27,11 +27,39 @@ class Parameter:
     :param api: its boto3 name.
     :param value: what it may be.
     :param caller_account: where it is left out, it is the AWS account of the credentials.
+    :param files: how the names of the files end in which authors keep its text, a statement say.
+    :param language: the language of its text, as Airflow's user interface is to show it.
     """
 
     api: str
     value: Value = field(default_factory=Text)
     caller_account: bool = False
+    files: tuple[str, ...] = ()
+    language: str = ""
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Parameters of which exactly one is needed.
+
+    :param names: their names (ours).
+    :param unless: parameter -> regular expression; where its value has a match, none of them is needed.
+    """
+
+    names: tuple[str, ...]
+    unless: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Refuse too many of them, or too few.
+
+        :param values: the parameters; what is not in it is given, but not known yet.
+        :raises ValueError: with one sentence that names them.
+        """
+        given = [name for name in self.names if values.get(name, True)]
+        spared = any(re.search(rule, str(values.get(name) or "")) for name, rule in self.unless.items())
+        if len(given) > 1 or not (given or spared or self.unless.keys() - values.keys()):
+            told = " and ".join(given) or "none of them"
+            raise ValueError(f"one of {', '.join(self.names)} must be given, not {told}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +69,7 @@ class Operation:
     :param method: the boto3 client's method.
     :param parameters: the names (ours) of the parameters it takes.
     :param optional: those that may be left out.
+    :param one_of: those that stand in place of each other.
     :param constants: arguments (theirs) that are the same in every call.
     :param record: JMESPath to the job's record in its answer, or to the list of them.
     :param next_token: the argument that asks for the next page; the answer has it under the same name.
@@ -51,6 +80,7 @@ class Operation:
     method: str
     parameters: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    one_of: tuple[OneOf, ...] = ()
     constants: Mapping[str, Any] = field(default_factory=dict)
     record: str = "@"
     next_token: str = ""

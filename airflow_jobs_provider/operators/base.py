@@ -36,6 +36,8 @@ class StartJobOperator(AwsJobOperator):
     :param durable: a retry after a crash takes the running job over instead of starting another.
     """
 
+    takes = "start"
+
     def __init__(
         self,
         *,

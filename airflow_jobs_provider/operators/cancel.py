@@ -30,7 +30,13 @@ class CancelJobOperator(AwsJobOperator):
     :param poll_interval: seconds between two readings of the job at the most.
     :param cancel_timeout: seconds to wait for the end at the most; a rollback can take long.
     :param missing_ok: succeed where AWS does not know the job.
+    :returns: the job's identity, ``region_name``, ``status`` (which end it had) and ``details``; ``None`` for
+        a job that AWS does not know.
+    :raises JobNotFoundError: for such a job, without ``missing_ok``.
+    :raises AwsJobError: the job could not be cancelled, or has not ended within ``cancel_timeout``.
     """
+
+    takes = "cancel"
 
     def __init__(
         self,

@@ -57,6 +57,8 @@ class AwsJobOperator(BaseOperator):
     """
 
     job_type: ClassVar[JobType]
+    # The operation of the job type whose parameters a named class takes: start, describe or cancel.
+    takes: ClassVar[str]
     template_fields: Sequence[str] = ("aws_conn_id", "region_name", "verify")
     operator_extra_links = (AwsJobLink(),)
     # Whether this process knows of a job, and so of a link to it.
@@ -84,6 +86,31 @@ class AwsJobOperator(BaseOperator):
         self.botocore_config = botocore_config
         check_flags(self, ("deferrable",))
         check_aws(self, only_literal=True)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Template every parameter of a named class's operation, unless the class says which."""
+        super().__init_subclass__(**kwargs)
+        if "job_type" not in cls.__dict__ or "template_fields" in cls.__dict__:
+            return
+        taken = {key: cls.job_type.parameters[key] for key in cls._operation().parameters}
+        cls.template_fields = (*cls.template_fields, *taken)
+        cls.template_ext = (*cls.template_ext, *(end for one in taken.values() for end in one.files))
+        shown = {key: one.language for key, one in taken.items() if one.language}
+        cls.template_fields_renderers = {**cls.template_fields_renderers, **shown}
+
+    @classmethod
+    def _operation(cls) -> Operation:
+        operation: Operation = getattr(cls.job_type, cls.takes)
+        return operation
+
+    def take(self, given: Mapping[str, Any]) -> None:
+        """Keep the operation's parameters as attributes, and check them. Ends an ``__init__``.
+
+        :param given: its ``locals()``.
+        """
+        for key in self._operation().parameters:
+            setattr(self, key, given[key])
+        self.check_parameters(self._operation())
 
     def check_parameters(self, operation: Operation) -> None:
         """Refuse, at DAG parse, literal values that the service would refuse. Ends every ``__init__``."""
@@ -288,6 +315,8 @@ class AwsJobOperator(BaseOperator):
             if value is not None or not (key in operation.optional or parameter.caller_account):
                 value = parameter.value.read(key, value)
             values[key] = value
+        for rule in operation.one_of:
+            rule.check(values)
         return values
 
 

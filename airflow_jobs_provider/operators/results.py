@@ -10,6 +10,7 @@ from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.jobs.values import Whole
 from airflow_jobs_provider.operators.checks import check_flags
 from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
+from airflow_jobs_provider.operators.conflict import ExclusiveStartJobOperator
 from airflow_jobs_provider.pages import read_rows
 from airflow_jobs_provider.steps import drive
 
@@ -40,3 +41,23 @@ class QueryResults(AwsJobOperator):
             )
             result["rows"] = drive(steps, self.hook_for(run), sleep)
         return result
+
+
+class StartQueryOperator(QueryResults, ExclusiveStartJobOperator):
+    """Run a query where an account may run so many at a time, and wait for it.
+
+    It takes what these take: :class:`QueryResults` (``fetch_results``, ``max_result_rows``),
+    :class:`~airflow_jobs_provider.operators.conflict.ExclusiveStartJobOperator` (``on_conflict``: ``wait`` or
+    ``fail``; ``conflict_timeout``), :class:`~airflow_jobs_provider.operators.base.StartJobOperator`
+    (``wait_for_completion``, ``poll_interval``, ``cancel_on_kill``, ``cancel_timeout``, ``durable``) and
+    :class:`~airflow_jobs_provider.operators.common.AwsJobOperator` (``deferrable``, ``aws_conn_id``,
+    ``region_name``, ``verify``, ``botocore_config``).
+
+    :returns: the query's identity, ``region_name``, ``status``, ``details`` (without the query's text) and,
+        with ``fetch_results``, ``rows``.
+    :raises JobFailedError: the query failed or timed out.
+    :raises JobCancelledError: somebody cancelled the query.
+    :raises TargetBusyError: the account runs as many queries as it may, and the task was not to wait, or not
+        any longer.
+    :raises ResultTooLargeError: the query has found more than ``max_result_rows``.
+    """

@@ -47,7 +47,15 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
     Of Airflow's other sensor parameters, ``never_fail`` holds in every mode; ``exponential_backoff`` and
     ``max_wait`` hold in ``poke`` and ``reschedule`` mode (deferred, the delay grows by itself);
     ``silent_fail`` is refused: it would hide a job that failed.
+
+    :returns: the job's identity, ``region_name``, ``status`` and ``details``, as from the start operator.
+    :raises JobFailedError: the job failed.
+    :raises JobCancelledError: somebody cancelled the job.
+    :raises JobNotFoundError: AWS does not know the job.
+    :raises AirflowSensorTimeout: after ``timeout``.
     """
+
+    takes = "describe"
 
     def __init__(
         self,

@@ -1,0 +1,60 @@
+"""CloudWatch Logs Insights query: the botocore model's facts, and the API reference's on error codes."""
+
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.model import Iam, JobType, OneOf, Operation, Parameter, Results
+from airflow_jobs_provider.jobs.run import JobState
+from airflow_jobs_provider.jobs.values import Choice, ListOf, Text, Whole
+
+_ID = ("query_id",)
+_GROUPS = ("log_group_name", "log_group_names", "log_group_identifiers")  # SQL queries name them themselves
+_OPTIONAL = (*_GROUPS, "limit", "query_language")
+_TEXT = Text(r".{1,10000}", "1 to 10000 characters")
+_GROUP = Text(r"[.\-_/#A-Za-z0-9]{1,512}", "1 to 512 letters, digits and any of .-_/#")
+_GROUP_ID = Text(r"[\w#+=/:,.@-]{1,2048}", "the name of a log group, or its ARN without :* at the end")
+_OVER = {"InvalidParameterException": ErrorKind.OVER}  # "Query is not currently running"
+_ROWS = Operation(method="get_query_results", parameters=_ID, record="results", next_token="nextToken")
+
+LOGS_QUERY = JobType(
+    name="logs-query",
+    title="CloudWatch Logs Insights query {query_id}",
+    target="CloudWatch Logs Insights",
+    service="logs",
+    parameters={
+        "query_id": Parameter("queryId", Text(r".{1,256}", "a query id of 1 to 256 characters")),
+        "query_string": Parameter("queryString", _TEXT, files=(".sql", ".ppl", ".cwli"), language="sql"),
+        "start_time": Parameter("startTime", Whole(0)),
+        "end_time": Parameter("endTime", Whole(0)),
+        "log_group_name": Parameter("logGroupName", _GROUP),
+        "log_group_names": Parameter("logGroupNames", ListOf(_GROUP, 0, 50)),
+        "log_group_identifiers": Parameter("logGroupIdentifiers", ListOf(_GROUP_ID, 0, 50)),
+        "limit": Parameter("limit", Whole(1, 100_000)),
+        "query_language": Parameter("queryLanguage", Choice("CWLI", "SQL", "PPL")),
+    },
+    identity={"query_id": "queryId"},
+    start=Operation(
+        method="start_query",
+        parameters=("query_string", "start_time", "end_time", *_OPTIONAL),
+        optional=_OPTIONAL,
+        one_of=(OneOf(_GROUPS, unless={"query_language": "^SQL$", "query_string": r"(?i)\bsource\b"}),),
+        errors={"LimitExceededException": ErrorKind.BUSY},  # the account runs as many queries as it may
+    ),
+    # The same operation tells the status and a page of rows.
+    describe=Operation(method="get_query_results", parameters=_ID, constants={"maxItems": 1}),
+    cancel=Operation(method="stop_query", parameters=_ID, errors=_OVER),
+    status="status",
+    states={
+        **dict.fromkeys(("Scheduled", "Running", "Unknown"), JobState.RUNNING),
+        "Complete": JobState.SUCCEEDED,
+        **dict.fromkeys(("Failed", "Timeout"), JobState.FAILED),
+        "Cancelled": JobState.CANCELLED,
+    },
+    private=frozenset({"results", "nextToken"}),
+    progress={"bytes scanned": "statistics.bytesScanned", "records matched": "statistics.recordsMatched"},
+    results=Results(
+        operation=_ROWS, total="statistics.resultCount", row=lambda r: {c["field"]: c.get("value") for c in r}
+    ),
+    errors={"ResourceNotFoundException": ErrorKind.NOT_FOUND},
+    console="https://{region}.console.{domain}/cloudwatch/home?region={region}#logsV2:logs-insights",
+    # StartQuery can be bound to log groups, the other two to nothing.
+    iam=Iam(resources=("*",), actions=("logs:StartQuery", "logs:GetQueryResults", "logs:StopQuery")),
+)
