@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
-from airflow_jobs_provider.jobs.model import Aftermath, Iam, JobType, Operation, Parameter, Results
+from airflow_jobs_provider.jobs.model import Aftermath, Iam, JobType, OneOf, Operation, Parameter, Results
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import ListOf, Text
 
@@ -37,7 +37,12 @@ CLOUDTRAIL_QUERY = JobType(
         "event_data_store_owner_account_id": Parameter(
             "EventDataStoreOwnerAccountId", Text(r"[0-9]{12,16}", "an account id of 12 digits")
         ),
-        "query_statement": Parameter("QueryStatement", Text(r".{1,10000}", "1 to 10000 characters")),
+        "query_statement": Parameter(
+            "QueryStatement",
+            Text(r".{1,10000}", "1 to 10000 characters"),
+            files=(".sql",),
+            language="sql",
+        ),
         "query_alias": Parameter(
             "QueryAlias",
             Text(
@@ -56,7 +61,16 @@ CLOUDTRAIL_QUERY = JobType(
         ),
     },
     identity={"query_id": "QueryId", **dict.fromkeys(_STORE)},
-    start=Operation(method="start_query", parameters=_START, optional=_START),
+    start=Operation(
+        method="start_query",
+        parameters=_START,
+        optional=_START,
+        one_of=(
+            OneOf(("query_statement", "query_alias")),
+            # Parameters are an alias's.
+            OneOf(("query_statement", "query_parameters"), unless={"query_alias": "."}),
+        ),
+    ),
     describe=Operation(method="describe_query", parameters=_IDENTITY, optional=_STORE),
     cancel=Operation(
         method="cancel_query",

@@ -30,6 +30,7 @@ _TAGS = Parameter(
         key=Text(r"[a-zA-Z+-=._:/]{1,128}", "1 to 128 letters, digits or +-=._:/"),
         maximum=50,
     ),
+    language="json",
 )
 _SOME = Text(r".{1,1024}", "1 to 1024 characters")
 _NCUS = Whole(16, 24576)  # memory-optimized Neptune Capacity Units
@@ -63,6 +64,7 @@ _SOURCE = {
                 )
             }
         ),
+        language="json",
     ),
 }
 _SOURCE_OPTIONS = ("format", "fail_on_error", "parquet_type", "blank_node_handling", "import_options")
@@ -189,7 +191,9 @@ NEPTUNE_CREATE_GRAPH = replace(
         "public_connectivity": Parameter("publicConnectivity", Flag()),
         "kms_key_identifier": _KEY,
         "vector_search_configuration": Parameter(
-            "vectorSearchConfiguration", Structure({"dimension": Whole(1, 65536)}, required=("dimension",))
+            "vectorSearchConfiguration",
+            Structure({"dimension": Whole(1, 65536)}, required=("dimension",)),
+            language="json",
         ),
         "replica_count": Parameter("replicaCount", Whole(0, 2)),
         "deletion_protection": Parameter("deletionProtection", Flag()),
@@ -230,7 +234,9 @@ NEPTUNE_EXPORT = replace(
         "destination": Parameter("destination", _SOME),
         "kms_key_identifier": _KEY,
         "export_filter": Parameter(
-            "exportFilter", Structure({"vertexFilter": _PER_LABEL, "edgeFilter": _PER_LABEL})
+            "exportFilter",
+            Structure({"vertexFilter": _PER_LABEL, "edgeFilter": _PER_LABEL}),
+            language="json",
         ),
         "tags": _TAGS,
     },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from airflow_jobs_provider.jobs.bedrock import BEDROCK_INGESTION
@@ -37,12 +36,6 @@ class BedrockStartIngestionJobOperator(ExclusiveStartJobOperator):
     """
 
     job_type = BEDROCK_INGESTION
-    template_fields: Sequence[str] = (
-        *ExclusiveStartJobOperator.template_fields,
-        *_TARGET,
-        "description",
-        "client_token",
-    )
 
     def __init__(
         self,
@@ -55,13 +48,9 @@ class BedrockStartIngestionJobOperator(ExclusiveStartJobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.knowledge_base_id = knowledge_base_id
-        self.data_source_id = data_source_id
-        self.description = description
-        self.client_token = client_token
         self.max_documents_failed = max_documents_failed
         check_count("max_documents_failed", max_documents_failed)
-        self.check_parameters(self.job_type.start)
+        self.take(locals())
 
 
 class BedrockStopIngestionJobOperator(CancelJobOperator):
@@ -81,13 +70,9 @@ class BedrockStopIngestionJobOperator(CancelJobOperator):
     """
 
     job_type = BEDROCK_INGESTION
-    template_fields: Sequence[str] = (*CancelJobOperator.template_fields, *_TARGET, "ingestion_job_id")
 
     def __init__(
         self, *, knowledge_base_id: str, data_source_id: str, ingestion_job_id: str, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.knowledge_base_id = knowledge_base_id
-        self.data_source_id = data_source_id
-        self.ingestion_job_id = ingestion_job_id
-        self.check_parameters(self.job_type.cancel)
+        self.take(locals())

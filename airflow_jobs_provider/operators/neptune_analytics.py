@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from airflow_jobs_provider.jobs.neptune_analytics import (
     NEPTUNE_CREATE_GRAPH,
@@ -43,11 +42,6 @@ class NeptuneStartImportTaskOperator(ExclusiveStartJobOperator):
     """
 
     job_type = NEPTUNE_IMPORT
-    template_fields: Sequence[str] = (
-        *ExclusiveStartJobOperator.template_fields,
-        *NEPTUNE_IMPORT.start.parameters,
-    )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"import_options": "json"}
 
     def __init__(
         self,
@@ -64,17 +58,9 @@ class NeptuneStartImportTaskOperator(ExclusiveStartJobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.graph_identifier = graph_identifier
-        self.source = source
-        self.role_arn = role_arn
-        self.format = format
-        self.fail_on_error = fail_on_error
-        self.parquet_type = parquet_type
-        self.blank_node_handling = blank_node_handling
-        self.import_options = import_options
         self.max_errors = max_errors
         check_count("max_errors", max_errors)
-        self.check_parameters(self.job_type.start)
+        self.take(locals())
 
 
 class NeptuneCreateGraphUsingImportTaskOperator(StartJobOperator):
@@ -106,15 +92,6 @@ class NeptuneCreateGraphUsingImportTaskOperator(StartJobOperator):
     """
 
     job_type = NEPTUNE_CREATE_GRAPH
-    template_fields: Sequence[str] = (
-        *StartJobOperator.template_fields,
-        *NEPTUNE_CREATE_GRAPH.start.parameters,
-    )
-    template_fields_renderers: ClassVar[dict[str, str]] = {
-        "import_options": "json",
-        "tags": "json",
-        "vector_search_configuration": "json",
-    }
 
     def __init__(
         self,
@@ -139,25 +116,9 @@ class NeptuneCreateGraphUsingImportTaskOperator(StartJobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.graph_name = graph_name
-        self.source = source
-        self.role_arn = role_arn
-        self.format = format
-        self.fail_on_error = fail_on_error
-        self.parquet_type = parquet_type
-        self.blank_node_handling = blank_node_handling
-        self.import_options = import_options
-        self.tags = tags
-        self.public_connectivity = public_connectivity
-        self.kms_key_identifier = kms_key_identifier
-        self.vector_search_configuration = vector_search_configuration
-        self.replica_count = replica_count
-        self.deletion_protection = deletion_protection
-        self.max_provisioned_memory = max_provisioned_memory
-        self.min_provisioned_memory = min_provisioned_memory
         self.max_errors = max_errors
         check_count("max_errors", max_errors)
-        self.check_parameters(self.job_type.start)
+        self.take(locals())
 
 
 class NeptuneStartExportTaskOperator(ExclusiveStartJobOperator):
@@ -180,11 +141,6 @@ class NeptuneStartExportTaskOperator(ExclusiveStartJobOperator):
     """
 
     job_type = NEPTUNE_EXPORT
-    template_fields: Sequence[str] = (
-        *ExclusiveStartJobOperator.template_fields,
-        *NEPTUNE_EXPORT.start.parameters,
-    )
-    template_fields_renderers: ClassVar[dict[str, str]] = {"export_filter": "json", "tags": "json"}
 
     def __init__(
         self,
@@ -200,24 +156,13 @@ class NeptuneStartExportTaskOperator(ExclusiveStartJobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.graph_identifier = graph_identifier
-        self.role_arn = role_arn
-        self.format = format
-        self.destination = destination
-        self.kms_key_identifier = kms_key_identifier
-        self.parquet_type = parquet_type
-        self.export_filter = export_filter
-        self.tags = tags
-        self.check_parameters(self.job_type.start)
+        self.take(locals())
 
 
 class _CancelTaskOperator(CancelJobOperator):
-    template_fields: Sequence[str] = (*CancelJobOperator.template_fields, "task_identifier")
-
     def __init__(self, *, task_identifier: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.task_identifier = task_identifier
-        self.check_parameters(self.job_type.cancel)
+        self.take(locals())
 
 
 class NeptuneCancelImportTaskOperator(_CancelTaskOperator):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
@@ -35,11 +34,6 @@ class QuickSightCreateIngestionOperator(StartJobOperator):
     """
 
     job_type = QUICKSIGHT_INGESTION
-    template_fields: Sequence[str] = (
-        *StartJobOperator.template_fields,
-        *_IDENTITY,
-        "ingestion_type",
-    )
 
     def __init__(
         self,
@@ -52,13 +46,9 @@ class QuickSightCreateIngestionOperator(StartJobOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.data_set_id = data_set_id
-        self.ingestion_id = ingestion_id
-        self.ingestion_type = ingestion_type
-        self.aws_account_id = aws_account_id
         self.max_rows_dropped = max_rows_dropped
         check_count("max_rows_dropped", max_rows_dropped)
-        self.check_parameters(self.job_type.start)
+        self.take(locals())
 
 
 class QuickSightCancelIngestionOperator(CancelJobOperator):
@@ -77,13 +67,9 @@ class QuickSightCancelIngestionOperator(CancelJobOperator):
     """
 
     job_type = QUICKSIGHT_INGESTION
-    template_fields: Sequence[str] = (*CancelJobOperator.template_fields, *_IDENTITY)
 
     def __init__(
         self, *, data_set_id: str, ingestion_id: str, aws_account_id: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.data_set_id = data_set_id
-        self.ingestion_id = ingestion_id
-        self.aws_account_id = aws_account_id
-        self.check_parameters(self.job_type.cancel)
+        self.take(locals())

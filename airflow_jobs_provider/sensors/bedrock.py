@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from airflow_jobs_provider.jobs.bedrock import BEDROCK_INGESTION
@@ -26,18 +25,9 @@ class BedrockIngestionJobSensor(JobSensor):
     """
 
     job_type = BEDROCK_INGESTION
-    template_fields: Sequence[str] = (
-        *JobSensor.template_fields,
-        "knowledge_base_id",
-        "data_source_id",
-        "ingestion_job_id",
-    )
 
     def __init__(
         self, *, knowledge_base_id: str, data_source_id: str, ingestion_job_id: str, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.knowledge_base_id = knowledge_base_id
-        self.data_source_id = data_source_id
-        self.ingestion_job_id = ingestion_job_id
-        self.check_parameters(self.job_type.describe)
+        self.take(locals())

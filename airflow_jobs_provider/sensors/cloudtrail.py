@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from airflow_jobs_provider.jobs.cloudtrail import CLOUDTRAIL_QUERY
@@ -31,7 +30,6 @@ class CloudTrailQuerySensor(QueryResults, JobSensor):
     """
 
     job_type = CLOUDTRAIL_QUERY
-    template_fields: Sequence[str] = (*JobSensor.template_fields, *CLOUDTRAIL_QUERY.describe.parameters)
 
     def __init__(
         self,
@@ -43,12 +41,9 @@ class CloudTrailQuerySensor(QueryResults, JobSensor):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.query_id = query_id
-        self.event_data_store = event_data_store
-        self.event_data_store_owner_account_id = event_data_store_owner_account_id
         self.wait_for_delivery = wait_for_delivery
         check_flags(self, ("wait_for_delivery",))
-        self.check_parameters(self.job_type.describe)
+        self.take(locals())
 
     @property
     def settles(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from airflow_jobs_provider.jobs.neptune_analytics import NEPTUNE_EXPORT, NEPTUNE_IMPORT
@@ -10,12 +9,9 @@ from airflow_jobs_provider.sensors.base import JobSensor
 
 
 class _TaskSensor(JobSensor):
-    template_fields: Sequence[str] = (*JobSensor.template_fields, "task_identifier")
-
     def __init__(self, *, task_identifier: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.task_identifier = task_identifier
-        self.check_parameters(self.job_type.describe)
+        self.take(locals())
 
 
 class NeptuneImportTaskSensor(_TaskSensor):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
@@ -26,18 +25,9 @@ class QuickSightIngestionSensor(JobSensor):
     """
 
     job_type = QUICKSIGHT_INGESTION
-    template_fields: Sequence[str] = (
-        *JobSensor.template_fields,
-        "data_set_id",
-        "ingestion_id",
-        "aws_account_id",
-    )
 
     def __init__(
         self, *, data_set_id: str, ingestion_id: str, aws_account_id: str | None = None, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.data_set_id = data_set_id
-        self.ingestion_id = ingestion_id
-        self.aws_account_id = aws_account_id
-        self.check_parameters(self.job_type.describe)
+        self.take(locals())
