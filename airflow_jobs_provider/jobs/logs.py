@@ -1,7 +1,8 @@
 """CloudWatch Logs Insights query: the botocore model's facts, and the API reference's on error codes."""
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
-from airflow_jobs_provider.jobs.model import Iam, JobType, OneOf, Operation, Parameter, Results
+from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.jobs.parts import Iam, OneOf, Operation, Parameter, Results
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Choice, ListOf, Text, Whole
 
