@@ -1,4 +1,4 @@
-"""CloudWatch Logs Insights query: the botocore model's facts, and the API reference's on error codes."""
+"""CloudWatch Logs Insights query (botocore model, API reference): one call reads its status and its rows."""
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
@@ -13,7 +13,8 @@ _TEXT = Text(r".{1,10000}", "1 to 10000 characters")
 _GROUP = Text(r"[.\-_/#A-Za-z0-9]{1,512}", "1 to 512 letters, digits and any of .-_/#")
 _GROUP_ID = Text(r"[\w#+=/:,.@-]{1,2048}", "the name of a log group, or its ARN without :* at the end")
 _OVER = {"InvalidParameterException": ErrorKind.OVER}  # "Query is not currently running"
-_ROWS = Operation(method="get_query_results", parameters=_ID, record="results", next_token="nextToken")
+_READ, _ALL = "get_query_results", {"maxItems": 10_000}
+_ROWS = Operation(method=_READ, parameters=_ID, record="results", next_token="nextToken", constants=_ALL)
 
 LOGS_QUERY = JobType(
     name="logs-query",
@@ -39,8 +40,7 @@ LOGS_QUERY = JobType(
         one_of=(OneOf(_GROUPS, unless={"query_language": "^SQL$", "query_string": r"(?i)\bsource\b"}),),
         errors={"LimitExceededException": ErrorKind.BUSY},  # the account runs as many queries as it may
     ),
-    # The same operation tells the status and a page of rows.
-    describe=Operation(method="get_query_results", parameters=_ID, constants={"maxItems": 1}),
+    describe=Operation(method=_READ, parameters=_ID, constants={"maxItems": 1}),
     cancel=Operation(method="stop_query", parameters=_ID, errors=_OVER),
     status="status",
     states={
