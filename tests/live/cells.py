@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
+# Seconds between two looks at the same thing.
+_PAUSE = 1.0
 
 
 def new_target() -> str:
@@ -165,7 +167,7 @@ class Cell:
         end = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < end, f"not seen within {timeout:g} seconds: {what}; {self.jobs()}"
-            time.sleep(0.3)
+            time.sleep(_PAUSE)
 
     def _has_triggerer(self) -> bool:
         trigger = self.airflow.task_instance(self.dag_id, self.run_id, "job")["trigger"]
@@ -198,8 +200,12 @@ class Cells:
 
     def each(self, scenario: Callable[[Cell], object]) -> None:
         """Run a scenario for all job types at once; fail with what went wrong with any of them."""
-        with ThreadPoolExecutor(len(self._cells)) as pool:
-            told = list(pool.map(partial(_failure, scenario), self._cells))
+        before, self.airflow.look_every = self.airflow.look_every, _PAUSE
+        try:
+            with ThreadPoolExecutor(len(self._cells)) as pool:
+                told = list(pool.map(partial(_failure, scenario), self._cells))
+        finally:
+            self.airflow.look_every = before
         failures = [text for text in told if text is not None]
         if failures:
             heading = f"{len(failures)} of {len(told)} job types"

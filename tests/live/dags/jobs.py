@@ -11,9 +11,10 @@ from tests.live.job_types import LIVE_JOB_TYPES
 
 MODES: dict[str, dict[str, Any]] = {"worker": {"deferrable": False}, "deferred": {"deferrable": True}}
 SENSOR_MODES: dict[str, dict[str, Any]] = {
-    "poke": {"mode": "poke"},
-    "reschedule": {"mode": "reschedule"},
-    "deferred": {"deferrable": True},
+    "poke": {"mode": "poke", "poke_interval": 3},
+    # Each reading is a process of its own: more often, and they would keep each other from working.
+    "reschedule": {"mode": "reschedule", "poke_interval": 8},
+    "deferred": {"deferrable": True, "poke_interval": 3},
 }
 
 
@@ -40,4 +41,4 @@ for name, live in LIVE_JOB_TYPES.items():
                 ("impatient", "bad", {"timeout": 4, "soft_fail": True}),
             ):
                 ids = {key: f"{{{{ params.{job}.{key} }}}}" for key in required}
-                live.sensor(task_id=task_id, poke_interval=3, **patience, **options, **ids)
+                live.sensor(task_id=task_id, **patience, **options, **ids)
