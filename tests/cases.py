@@ -427,5 +427,6 @@ CASES = (
             ("on_conflict", "adopt"),
             ("conflict_timeout", 0),
         ),
+        bad_ids=(("query_id", ""), ("query_id", "x" * 257)),
     ),
 )
