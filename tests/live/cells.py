@@ -83,7 +83,10 @@ class Cell:
     def start_outside(self) -> JobRun:
         """Start a job that is no task's, on a target of its own."""
         job_type, target = self.case.job_type, new_target()
-        values = {key: value.replace(TARGET, target) for key, value in self.live.arguments.items()}
+        values = {
+            key: value.replace(TARGET, target) if isinstance(value, str) else value
+            for key, value in self.live.arguments.items()
+        }
         if job_type.token is not None:
             values[job_type.token] = f"started-outside-of-airflow-on-{target}"
         if "aws_account_id" in job_type.parameters:

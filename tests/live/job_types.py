@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.operators.bedrock import BedrockStartIngestionJobOperator
 from airflow_jobs_provider.operators.cloudtrail import CloudTrailStartQueryOperator
+from airflow_jobs_provider.operators.logs import LogsStartQueryOperator
 from airflow_jobs_provider.operators.neptune_analytics import (
     NeptuneCreateGraphUsingImportTaskOperator,
     NeptuneStartExportTaskOperator,
@@ -15,6 +16,7 @@ from airflow_jobs_provider.operators.neptune_analytics import (
 from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator
 from airflow_jobs_provider.sensors.bedrock import BedrockIngestionJobSensor
 from airflow_jobs_provider.sensors.cloudtrail import CloudTrailQuerySensor
+from airflow_jobs_provider.sensors.logs import LogsQuerySensor
 from airflow_jobs_provider.sensors.neptune_analytics import NeptuneExportTaskSensor, NeptuneImportTaskSensor
 from airflow_jobs_provider.sensors.quicksight import QuickSightIngestionSensor
 
@@ -43,7 +45,7 @@ class LiveJobType:
     """
 
     operator: Any
-    arguments: Mapping[str, str]
+    arguments: Mapping[str, Any]
     sensor: Any
     progress: Mapping[str, Any]
     shown: str
@@ -105,6 +107,18 @@ _ALL = (
         operator=CloudTrailStartQueryOperator,
         arguments={"query_statement": f"SELECT * FROM {TARGET}"},
         sensor=CloudTrailQuerySensor,
+        progress={"bytes_scanned": 42},
+        shown="bytes scanned 42",
+    ),
+    LiveJobType(
+        operator=LogsStartQueryOperator,
+        arguments={
+            "query_string": "fields @message",
+            "log_group_name": TARGET,
+            "start_time": 0,
+            "end_time": 3600,
+        },
+        sensor=LogsQuerySensor,
         progress={"bytes_scanned": 42},
         shown="bytes scanned 42",
     ),
