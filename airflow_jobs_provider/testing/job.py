@@ -91,7 +91,8 @@ class Job:
         began, until = self.began(self.life.main), self._until[self.life.main]
         ended = self.ended(now)
         moment = now if ended is None else ended
-        if moment >= until:
+        # A job that was settled as a success has done all of it, however early that was.
+        if moment >= until or (ended is not None and self.status(now) == self.life.ends[0]):
             return 1.0
         return max(0.0, moment - began) / (until - began) if math.isfinite(until) else 0.0
 

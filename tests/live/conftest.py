@@ -10,6 +10,7 @@ import pytest
 
 from airflow_jobs_provider.testing import EmulatorClient
 from tests.live.airflow import LocalAirflow, aws_connection
+from tests.live.cells import Cells
 from tests.live.home import clean_environment
 from tests.live.processes import Component, free_port, interrupted_by_sigterm, wait_for_port
 
@@ -42,3 +43,9 @@ def airflow(emulator: EmulatorClient) -> Iterator[LocalAirflow]:
     dags = Path(__file__).parent / "dags"
     with LocalAirflow(dags=dags, connections={"aws_default": aws_connection(emulator.url)}) as airflow:
         yield airflow
+
+
+@pytest.fixture
+def cells(airflow: LocalAirflow, emulator: EmulatorClient) -> Cells:
+    """A new target for every job type, in an AWS where nothing has happened yet."""
+    return Cells(airflow, emulator)

@@ -19,7 +19,12 @@ TERMINAL = frozenset({"success", "failed", "skipped", "upstream_failed", "remove
 
 
 class Waits(AirflowApi):
-    """The waits of :class:`tests.live.airflow.LocalAirflow`; every time-out is in seconds."""
+    """The waits of :class:`tests.live.airflow.LocalAirflow`; every time-out is in seconds.
+
+    :ivar look_every: seconds between two looks; many that wait at once would keep the API server busy.
+    """
+
+    look_every = 0.2
 
     def component_log(self, name: str) -> str:
         """The end of a component's log, for the end of a message."""
@@ -133,7 +138,7 @@ class Waits(AirflowApi):
             if time.monotonic() > deadline:
                 explained = "".join(self.component_log(name) for name in logs)
                 raise LiveError(f"After {timeout:g} s: {problem()}{explained}")
-            time.sleep(0.2)
+            time.sleep(self.look_every)
         return result
 
 

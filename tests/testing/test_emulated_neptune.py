@@ -55,6 +55,17 @@ def test_progress_of_an_import(neptune: Any, server: EmulatorServer, clock: Manu
     assert (details["timeElapsedSeconds"], record["attemptNumber"]) == (110, 1)
 
 
+def test_a_success_from_outside_is_complete(neptune: Any, server: EmulatorServer, clock: ManualClock) -> None:
+    """A test that ends a job early, as a success, would see it with nothing done."""
+    server.emulator.configure(JOB, duration=None)
+    task = {"taskIdentifier": neptune.start_import_task(**start_parameters(IMPORT))["taskId"]}
+    clock.advance(5)
+    server.emulator.settle(JOB, task, "SUCCEEDED", statement_count=42)
+
+    details = neptune.get_import_task(**task)["importTaskDetails"]
+    assert (details["progressPercentage"], details["statementCount"]) == (100, 42)
+
+
 def test_details_lag_behind_a_failure(neptune: Any, server: EmulatorServer, clock: ManualClock) -> None:
     """The reason of a failure is written late: a caller that reads once would miss it."""
     server.emulator.script(JOB, status="FAILED", details_delay=5, status_reason="no such file", progress=40)

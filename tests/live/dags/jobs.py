@@ -1,4 +1,4 @@
-"""Every job type in every mode: a DAG ``<job type>_<mode>`` with one task, whose target is a DAG param."""
+"""Every job type in every mode: DAGs ``<job type>_<mode>``, whose target and jobs are DAG params."""
 
 from __future__ import annotations
 
@@ -7,51 +7,38 @@ from typing import Any
 
 from airflow.sdk import DAG
 
-from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator
-from airflow_jobs_provider.sensors.quicksight import QuickSightIngestionSensor
+from tests.live.job_types import LIVE_JOB_TYPES
 
-# job type -> its start operator and sensor, with what names the target and the job
-STARTS: dict[str, tuple[type, dict[str, Any]]] = {
-    "quicksight-ingestion": (
-        QuickSightCreateIngestionOperator,
-        {"data_set_id": "{{ params.target }}"},
-    ),
-}
-SENSORS: dict[str, tuple[type, dict[str, Any]]] = {
-    "quicksight-ingestion": (
-        QuickSightIngestionSensor,
-        {"data_set_id": "{{ params.target }}", "ingestion_id": "{{ params.job }}"},
-    ),
-}
 MODES: dict[str, dict[str, Any]] = {"worker": {"deferrable": False}, "deferred": {"deferrable": True}}
 SENSOR_MODES: dict[str, dict[str, Any]] = {
-    "poke": {"mode": "poke"},
-    "reschedule": {"mode": "reschedule"},
-    "deferred": {"deferrable": True},
+    "poke": {"mode": "poke", "poke_interval": 3},
+    # Each reading is a process of its own: more often, and they would keep each other from working.
+    "reschedule": {"mode": "reschedule", "poke_interval": 8},
+    "deferred": {"deferrable": True, "poke_interval": 3},
 }
-PARAMS = {"target": "target", "job": "job"}
 
-for job_type, (operator, arguments) in STARTS.items():
+
+def make_dag(dag_id: str, **params: Any) -> DAG:
+    """Return a DAG that Airflow finds in this file."""
+    dag = globals()[dag_id] = DAG(dag_id, schedule=None, catchup=False, params=params)
+    return dag
+
+
+for name, live in LIVE_JOB_TYPES.items():
     for mode, options in MODES.items():
-        with DAG(f"{job_type}_{mode}", schedule=None, catchup=False, params=PARAMS) as dag:
-            operator(
-                task_id="job",
-                poll_interval=1,
-                retries=1,
-                retry_delay=timedelta(seconds=1),
-                **options,
-                **arguments,
-            )
-        globals()[dag.dag_id] = dag
-        with DAG(f"{job_type}_{mode}_timeout", schedule=None, catchup=False, params=PARAMS) as dag:
-            operator(
-                task_id="job", poll_interval=1, execution_timeout=timedelta(seconds=6), **options, **arguments
-            )
-        globals()[dag.dag_id] = dag
-
-for job_type, (operator, arguments) in SENSORS.items():
+        common = {"task_id": "job", "poll_interval": 1, **options, **live.arguments}
+        with make_dag(f"{name}_{mode}", target="target"):
+            live.operator(**common, retries=1, retry_delay=timedelta(seconds=1))
+        with make_dag(f"{name}_{mode}_timeout", target="target"):
+            live.operator(**common, execution_timeout=timedelta(seconds=12))
+    describe = live.job_type.describe
+    required = [key for key in describe.parameters if key not in describe.optional]
     for mode, options in SENSOR_MODES.items():
-        with DAG(f"{job_type}_sensor_{mode}", schedule=None, catchup=False, params=PARAMS) as dag:
-            operator(task_id="job", poke_interval=2, timeout=60, **options, **arguments)
-            operator(task_id="impatient", poke_interval=2, timeout=4, soft_fail=True, **options, **arguments)
-        globals()[dag.dag_id] = dag
+        with make_dag(f"{name}_sensor_{mode}", good={}, bad={}):
+            for task_id, job, patience in (
+                ("succeeds", "good", {"timeout": 120}),
+                ("fails", "bad", {"timeout": 120}),
+                ("impatient", "bad", {"timeout": 4, "soft_fail": True}),
+            ):
+                ids = {key: f"{{{{ params.{job}.{key} }}}}" for key in required}
+                live.sensor(task_id=task_id, **patience, **options, **ids)
