@@ -70,7 +70,7 @@ class Story:
         def audited() -> bool:
             return self._watch.states(NIGHTLY, "audit") == ["success"]
 
-        self._watch.until("The query of CloudTrail Lake did not end", audited, timeout=60)
+        self._watch.until("The data was not found to be in order", audited, timeout=60)
         self._screen.say("The query's rows say that nobody has changed the data who should not.")
 
     def _load_side_by_side(self) -> None:
