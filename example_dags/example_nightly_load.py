@@ -1,4 +1,4 @@
-"""A nightly load with all four services in one run: who changed the data, then load it into three places."""
+"""A nightly load with four services in one run: who changed the data, then load it into three places."""
 
 from __future__ import annotations
 
