@@ -12,8 +12,7 @@ _OPTIONAL = (*_GROUPS, "limit", "query_language")
 _TEXT = Text(r".{1,10000}", "1 to 10000 characters")
 _GROUP = Text(r"[.\-_/#A-Za-z0-9]{1,512}", "1 to 512 letters, digits and any of .-_/#")
 _GROUP_ID = Text(r"[\w#+=/:,.@-]{1,2048}", "the name of a log group, or its ARN without :* at the end")
-_OVER = {"InvalidParameterException": ErrorKind.OVER}  # "Query is not currently running"
-_READ, _ALL = "get_query_results", {"maxItems": 10_000}
+_READ, _ALL, _OVER = "get_query_results", {"maxItems": 10_000}, {"InvalidParameterException": ErrorKind.OVER}
 _ROWS = Operation(method=_READ, parameters=_ID, record="results", next_token="nextToken", constants=_ALL)
 
 LOGS_QUERY = JobType(
