@@ -12,8 +12,8 @@ _OPTIONAL = (*_GROUPS, "limit", "query_language")
 _TEXT = Text(r".{1,10000}", "1 to 10000 characters")
 _GROUP = Text(r"[.\-_/#A-Za-z0-9]{1,512}", "1 to 512 letters, digits and any of .-_/#")
 _GROUP_ID = Text(r"[\w#+=/:,.@-]{1,2048}", "the name of a log group, or its ARN without :* at the end")
-_READ, _ALL, _OVER = "get_query_results", {"maxItems": 10_000}, {"InvalidParameterException": ErrorKind.OVER}
-_ROWS = Operation(method=_READ, parameters=_ID, record="results", next_token="nextToken", constants=_ALL)
+_OVER = {"InvalidParameterException": ErrorKind.OVER}  # "Query is not currently running"
+_ROWS = Operation(method="get_query_results", parameters=_ID, record="results", next_token="nextToken")
 
 LOGS_QUERY = JobType(
     name="logs-query",
@@ -39,7 +39,7 @@ LOGS_QUERY = JobType(
         one_of=(OneOf(_GROUPS, unless={"query_language": "^SQL$", "query_string": r"(?i)\bsource\b"}),),
         errors={"LimitExceededException": ErrorKind.BUSY},  # the account runs as many queries as it may
     ),
-    describe=Operation(method=_READ, parameters=_ID, constants={"maxItems": 1}),
+    describe=Operation(method="get_query_results", parameters=_ID),  # brings rows, too: private
     cancel=Operation(method="stop_query", parameters=_ID, errors=_OVER),
     status="status",
     states={
