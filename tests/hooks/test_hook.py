@@ -97,6 +97,6 @@ async def test_both_sides_behave_alike(case: Case, aws: Emulator) -> None:
     run: Any = case.job_type.run_of(ids, "eu-west-1")
     hook = AwsJobHook(case.job_type, aws_conn_id=None, region_name="eu-west-1")
     async with AwsJobHook(case.job_type, aws_conn_id=None, region_name="eu-west-1") as other:
-        assert (await other.adescribe(run)).status == hook.describe(run).status
+        assert (await other.adescribe(run)).state is hook.describe(run).state
         assert (await other.acancel(run)).status == case.cancelled
         assert (await other.acancel(run)).status == case.cancelled  # once more is harmless

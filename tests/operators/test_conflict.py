@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from tests.cases import CASES, Case
 from tests.conftest import Context
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from airflow_jobs_provider.testing import Emulator
 
 EXCLUSIVE = tuple(case for case in CASES if issubclass(case.start_class, ExclusiveStartJobOperator))
@@ -38,15 +41,30 @@ def adopting(request: pytest.FixtureRequest) -> Case:
     return found
 
 
-def occupy(case: Case, aws: Emulator, duration: float = 60, **options: Any) -> dict[str, Any]:
+def occupy(case: Case, aws: Emulator, **options: Any) -> dict[str, Any]:
     """Let another task start a job on the target, and return it."""
     assert case.busy is not None
     aws.configure(case.name, **case.busy)
-    aws.script(case.name, duration=duration)
+    aws.script(case.name, duration=600)
     aws.configure(case.name, duration=0.2)
     case.start(wait_for_completion=False, **options).execute(Context())
     [job] = aws.jobs()
     return job
+
+
+@contextmanager
+def ends_after(aws: Emulator, operation: str, calls: int, case: Case, **end: Any) -> Iterator[None]:
+    """Let the running job end, beside the block, when an operation has been called so often."""
+
+    def settle() -> None:
+        while len(aws.journal(operation)) < calls:
+            time.sleep(0.01)
+        aws.settle(case.name, {}, **{"status": case.succeeded, **end})
+
+    beside = threading.Thread(target=settle)
+    beside.start()
+    yield
+    beside.join()
 
 
 def deferral(operator: Any, context: Context) -> Any:
@@ -58,8 +76,9 @@ def deferral(operator: Any, context: Context) -> Any:
 
 def test_a_busy_target_is_waited_for(case: Case, aws: Emulator, context: Context) -> None:
     """A sync that finds another one running must run after it, and neither fail nor disturb it."""
-    occupy(case, aws, duration=1)
-    assert case.start().execute(context)["status"] == case.succeeded
+    occupy(case, aws)
+    with ends_after(aws, case.job_type.start.api_name, 3, case):
+        assert case.start().execute(context)["status"] == case.succeeded
     first, second = aws.jobs()
     assert (first["status"], first["cancels"]) == (case.succeeded, 0)
     assert first["ended"] <= second["created"]
@@ -87,13 +106,14 @@ def test_patience_ends(case: Case, aws: Emulator, context: Context) -> None:
 
 def test_deferred_it_waits_in_the_triggerer(case: Case, aws: Emulator, context: Context) -> None:
     """A target that is busy for an hour must hold no worker."""
-    occupy(case, aws, duration=1)
+    occupy(case, aws)
     operator = case.start(deferrable=True)
     event = deferral(operator, context)
     assert isinstance(event.trigger, DateTimeTrigger)
     assert (event.method_name, event.timeout) == ("start_again", None)
     assert context["task_state_store"].values == {}
-    time.sleep(1.1)
+    aws.settle(case.name, {}, case.succeeded)
+    aws.configure(case.name, duration=600)
     with pytest.raises(TaskDeferred) as caught:
         operator.start_again(context, event="2026-11-22T05:00:00+00:00", **(event.kwargs or {}))
     assert isinstance(caught.value.trigger, AwsJobTrigger)
@@ -129,8 +149,9 @@ def test_a_kill_while_waiting_touches_nobody(case: Case, aws: Emulator, context:
 
 def test_adopt_waits_for_the_job_that_runs(adopting: Case, aws: Emulator, context: Context) -> None:
     """Two tasks that want the same sync must be content with one."""
-    occupied = occupy(adopting, aws, duration=1)
-    result = adopting.start(on_conflict="adopt").execute(context)
+    occupied = occupy(adopting, aws)
+    with ends_after(aws, adopting.job_type.describe.api_name, 1, adopting):
+        result = adopting.start(on_conflict="adopt").execute(context)
     assert result["status"] == adopting.succeeded
     assert all(value in result.values() for value in occupied["ids"].values())
     assert len(aws.jobs()) == 1
@@ -160,10 +181,11 @@ def test_an_adopted_job_is_not_cancelled(adopting: Case, aws: Emulator, context:
 
 def test_the_failure_of_an_adopted_job_is_the_task_s(adopting: Case, aws: Emulator, context: Context) -> None:
     """A task that waits for another's job wants what that job does."""
-    aws.script(adopting.name, duration=2, **adopting.failed)
-    aws.configure(adopting.name, duration=0.2)
-    adopting.start(wait_for_completion=False).execute(Context())
-    with pytest.raises(JobFailedError, match=adopting.says):
+    occupy(adopting, aws)
+    with (
+        ends_after(aws, adopting.job_type.describe.api_name, 1, adopting, **adopting.failed),
+        pytest.raises(JobFailedError, match=adopting.says),
+    ):
         adopting.start(on_conflict="adopt").execute(context)
 
 
@@ -174,8 +196,9 @@ def test_a_job_that_does_something_else_is_not_adopted(
     key = next(iter(adopting.job_type.adopts or {}), None)
     if key is None:
         return
-    occupy(adopting, aws, duration=1, **{key: "s3://bucket/something-else"})
-    assert adopting.start(on_conflict="adopt").execute(context)["status"] == adopting.succeeded
+    occupy(adopting, aws, **{key: "s3://bucket/something-else"})
+    with ends_after(aws, adopting.job_type.start.api_name, 3, adopting):
+        assert adopting.start(on_conflict="adopt").execute(context)["status"] == adopting.succeeded
     assert len(aws.jobs()) == 2
 
 

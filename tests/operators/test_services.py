@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ NEPTUNE = BY_NAME["neptune-import"]
 CLOUDTRAIL = BY_NAME["cloudtrail-query"]
 LOGS = BY_NAME["logs-query"]
 QUERIES = tuple(case for case in CASES if case.job_type.results is not None)
-ROLLING_BACK = {"INITIALIZING": 0, "ANALYZING_DATA": 0, "IMPORTING": 0, "ROLLING_BACK": 3}
+ROLLING_BACK = {"INITIALIZING": 0, "ANALYZING_DATA": 0, "IMPORTING": 0, "ROLLING_BACK": 600}
 DELIVERED: dict[str, Any] = {"delivery_s3_uri": "s3://bucket/results"}
 
 
@@ -102,14 +103,16 @@ async def test_a_reason_that_comes_late_is_waited_for(
         with pytest.raises(JobFailedError, match="the file is gone"):
             NEPTUNE.start().execute(context)
         return
+    if mode == "deferred":
+        aws.configure(NEPTUNE.name, duration=600)
     ids = NEPTUNE.start(wait_for_completion=False).execute(Context())
     ids = {name: ids[name] for name in NEPTUNE.job_type.identity}
     if mode == "deferred":
         operator = NEPTUNE.sensor(**ids, deferrable=True)
         with pytest.raises(TaskDeferred) as caught:
             operator.execute(context)
-        trigger = caught.value.trigger
-        [event] = [fired async for fired in trigger.run()]
+        aws.settle(NEPTUNE.name, {}, "FAILED", status_reason="the file is gone", details_delay=0.6)
+        [event] = [fired async for fired in caught.value.trigger.run()]
         with pytest.raises(JobFailedError, match="the file is gone"):
             operator.execute_complete(context, event.payload, **(caught.value.kwargs or {}))
         return
@@ -138,24 +141,37 @@ def test_a_reason_that_never_comes_is_not_waited_for_for_ever(
 
 def test_an_import_that_rolls_back_is_ending(aws: Emulator, context: Context) -> None:
     """It takes no cancel any more: who cancels it, or was cleared, must wait for its end and not fail."""
-    aws.configure(NEPTUNE.name, duration=3, status="FAILED", timeline=ROLLING_BACK)
+
+    def roll_back(operator: Any, context: Context) -> Any:
+        """Execute while an import rolls back; that ends after the second look at it."""
+        [job] = [job for job in aws.jobs() if job["ended"] is None]
+        assert job["status"] == "ROLLING_BACK"
+        seen = len(aws.journal("GetImportTask"))
+
+        def end() -> None:
+            while len(aws.journal("GetImportTask")) < seen + 2:
+                time.sleep(0.01)
+            aws.configure(NEPTUNE.name, duration=0.1, timeline={})
+            aws.settle(NEPTUNE.name, job["ids"], "FAILED")
+
+        beside = threading.Thread(target=end)
+        beside.start()
+        result = operator.execute(context)
+        beside.join()
+        return job, result
+
+    aws.fault("error", code="ConflictException", operation="CancelImportTask")
+    aws.configure(NEPTUNE.name, duration=600, timeline=ROLLING_BACK)
+    started = NEPTUNE.start(wait_for_completion=False).execute(Context())
+    cancel = NEPTUNE.cancel(task_identifier=started["task_identifier"])
+    assert roll_back(cancel, Context())[1]["status"] == "FAILED"
+    aws.configure(NEPTUNE.name, duration=600, timeline=ROLLING_BACK)
     with pytest.raises(TaskDeferred):
         NEPTUNE.start(deferrable=True).execute(context)
-    time.sleep(0.2)
-    [job] = aws.jobs()
-    assert job["status"] == "ROLLING_BACK"
-    aws.fault("error", code="ConflictException", operation="CancelImportTask")
-    ended = NEPTUNE.cancel(task_identifier=job["ids"]["taskIdentifier"]).execute(Context())
-    assert ended["status"] == "FAILED"
-    aws.clear_faults()
-    cleared = context.cleared()
-    with pytest.raises(TaskDeferred):
-        NEPTUNE.start(deferrable=True).execute(cleared)
-    time.sleep(0.2)
-    aws.configure(NEPTUNE.name, duration=0.1, timeline={}, status="SUCCEEDED")
-    assert NEPTUNE.start().execute(cleared.cleared())["status"] == "SUCCEEDED"
-    _, second, third = aws.jobs()
-    assert second["ended"] <= third["created"]
+    old, result = roll_back(NEPTUNE.start(), context.cleared())
+    assert result["status"] == "SUCCEEDED"
+    [old] = [job for job in aws.jobs() if job["ids"] == old["ids"]]
+    assert old["ended"] <= aws.jobs()[-1]["created"]
 
 
 def test_finished_is_not_delivered(aws: Emulator, context: Context) -> None:
@@ -165,6 +181,7 @@ def test_finished_is_not_delivered(aws: Emulator, context: Context) -> None:
     result = CLOUDTRAIL.start(**DELIVERED).execute(context)
     assert result["details"]["DeliveryStatus"] == "SUCCESS"
     assert time.time() - began > 0.7
+    aws.configure(CLOUDTRAIL.name, delivery_delay=600)
     result = CLOUDTRAIL.start(**DELIVERED, wait_for_delivery=False).execute(Context())
     assert result["details"]["DeliveryStatus"] == "PENDING"
     result = CLOUDTRAIL.start().execute(Context())
