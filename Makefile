@@ -1,4 +1,4 @@
-# make demo    a real Airflow refreshes SPICE data sets against an emulated AWS, on this machine
+# make demo    a real Airflow runs jobs in four emulated AWS services, on this machine
 # make test    everything: lint, types, unit tests, live tests with real Airflow processes
 PYTHON ?= python3
 BIN := .venv/bin

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
 from airflow_jobs_provider.exceptions import AwsApiError
-from airflow_jobs_provider.jobs.model import Operation
+from airflow_jobs_provider.jobs.parts import Operation
 from airflow_jobs_provider.jobs.run import JobRun
 
 if TYPE_CHECKING:

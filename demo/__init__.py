@@ -1,4 +1,4 @@
-"""``make demo``: a real Airflow refreshes emulated SPICE datasets, and cancels what is no longer wanted.
+"""``make demo``: a real Airflow runs jobs in an emulated AWS, and cancels what is no longer wanted.
 
 Checked here, before anything else is imported, is what would otherwise end in a traceback.
 """

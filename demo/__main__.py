@@ -77,7 +77,10 @@ def _start_emulator(screen: Screen, home: Path, stack: ExitStack) -> EmulatorCli
         log=home / "emulator.log",
     )
     stack.callback(component.stop)
-    with screen.waiting("Starting an emulated Amazon QuickSight: nothing here talks to the real AWS."):
+    with screen.waiting(
+        "Starting an emulated AWS: CloudTrail Lake, Neptune Analytics, Bedrock, QuickSight.\n"
+        "Nothing here talks to the real one."
+    ):
         component.start()
         wait_for_port(component, port)
     return EmulatorClient(f"http://127.0.0.1:{port}")

@@ -18,28 +18,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 _STYLES = {
-    **dict.fromkeys(("success", "COMPLETED"), "green"),
+    **dict.fromkeys(("success", "COMPLETED", "COMPLETE", "FINISHED", "SUCCEEDED"), "green"),
     **dict.fromkeys(("failed", "upstream_failed", "FAILED"), "bold red"),
-    **dict.fromkeys(("deferred", "RUNNING", "QUEUED", "INITIALIZED"), "magenta"),
     **dict.fromkeys(("running", "queued", "scheduled", "restarting"), "cyan"),
-    **dict.fromkeys(("cleared", "CANCELLED"), "yellow"),
+    **dict.fromkeys(("cleared", "CANCELLED", "CANCELLING", "STOPPING"), "yellow"),
+    **dict.fromkeys(("deferred", "INITIALIZED", "INITIALIZING", "QUEUED", "STARTING"), "magenta"),
+    **dict.fromkeys(("RUNNING", "IN_PROGRESS", "ANALYZING_DATA", "IMPORTING"), "magenta"),
 }
 
-_COLUMNS = {"task instance": 13, "try": 3, "state": 9, "dataset": 11, "in AWS": 11, "ingestion id": 0}
-"""The table's columns and the least width of each."""
+_COLUMNS = {"task": 11, "try": 3, "state": 9, "AWS job": 17, "in AWS": 14, "reads": 5, "cancels": 7}
+"""The table's columns and the width of each: together just less than 80."""
+
+_NUMBERS = ("reads", "cancels")
+
+_ID = 24
+"""The least width of the job's id, which only a wide terminal shows."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A task instance and the AWS job that belongs to it; empty strings for what there is not (yet)."""
+    """A task instance and the AWS job that belongs to it; empty strings for what there is not (yet).
+
+    ``reads`` and ``cancels`` count the API calls that named the job.
+    """
 
     dag: str
     task: str
     attempt: int
     state: str
-    data_set: str
-    ingestion: str
+    job: str
     status: str
+    reads: int
+    cancels: int
+    job_id: str
 
 
 class Screen:
@@ -85,7 +96,7 @@ class Screen:
             return
         for row in rows:
             key = (row.dag, row.task, row.attempt)
-            job = f"; its ingestion of {row.data_set} is {row.status}" if row.status else ""
+            job = f"; {row.job} is {row.status}" if row.status else ""
             line = f"  {row.task} (try {row.attempt}) is {row.state}{job}"
             if row.state and self._shown.get(key) != line:
                 self._shown[key] = line
@@ -93,27 +104,40 @@ class Screen:
 
 
 def _tables(rows: Sequence[Row], width: int) -> Group:
-    """A table for each DAG."""
+    """One table for each DAG, with the columns' titles above the first."""
     parts: list[Text | Table] = []
     for dag, of_dag in groupby(rows, key=lambda row: row.dag):
-        parts += [Text(dag, "bold"), _table(of_dag, width)]
-    return Group(*parts)
+        parts += [Text(dag, "bold"), _table(width, of_dag)]
+    return Group(_table(width, header=True), *parts)
 
 
-def _table(rows: Iterable[Row], width: int) -> Table:
-    table = Table(box=SIMPLE_HEAD, header_style="dim", border_style="dim")
-    for title, least in _COLUMNS.items():
-        table.add_column(title, no_wrap=True, min_width=least)
-    room = max(10, width - sum(_COLUMNS.values()) - 2 * len(_COLUMNS) - 8)
+def _table(width: int, rows: Iterable[Row] = (), *, header: bool = False) -> Table:
+    table = Table(
+        box=SIMPLE_HEAD,
+        show_header=header,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="dim",
+        border_style="dim",
+    )
+    for title, wide in _COLUMNS.items():
+        table.add_column(title, no_wrap=True, width=wide, justify="right" if title in _NUMBERS else "left")
+    room = width - sum(_COLUMNS.values()) - 2 * len(_COLUMNS)
+    if room > _ID:
+        table.add_column("job id", no_wrap=True, width=room)
     for row in rows:
-        # The end of an id tells the tries of a task apart, so that is what a narrow terminal shows.
-        fits = len(row.ingestion) <= room
-        table.add_row(
+        cells: list[Text | str] = [
             row.task,
             str(row.attempt),
             Text(row.state or "-", _STYLES.get(row.state, "dim")),
-            row.data_set,
+            row.job or Text("-", "dim"),
             Text(row.status or "-", _STYLES.get(row.status, "dim")),
-            row.ingestion if fits else f"…{row.ingestion[1 - room :]}",
-        )
+            str(row.reads) if row.job_id else "",
+            str(row.cancels) if row.job_id else "",
+        ]
+        if room > _ID:
+            # The end of an id tells the tries of a task apart, so that is what a narrow terminal shows.
+            fits = len(row.job_id) <= room
+            cells.append(row.job_id if fits else f"…{row.job_id[1 - room :]}")
+        table.add_row(*cells)
     return table

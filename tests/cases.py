@@ -125,7 +125,7 @@ _BASE, _SOURCE, _GRAPH, _TASK = "KB12345678", "DS12345678", "g-a1b2c3d4e5", "t-a
 _QUERY = "12345678-1234-1234-1234-123456789012"
 _STORE = "EXAMPLE-1234-store"
 _SQL = f"SELECT eventName\nFROM {_STORE}\nWHERE eventTime > '2026-11-22'"
-_CWLI = "fields @timestamp, @message\n| filter level = 'ERROR'"
+_LOGS = {"query_string": "fields eventName\n| sort @timestamp", "start_time": 0, "end_time": 3600}
 
 _BAD_TASKS = (("task_identifier", ""), ("task_identifier", "t-1"), ("task_identifier", "g-a1b2c3d4e5"))
 _BAD_SOURCES: tuple[tuple[str, Any], ...] = (
@@ -390,7 +390,7 @@ CASES = (
         start_class=LogsStartQueryOperator,
         cancel_class=LogsStopQueryOperator,
         sensor_class=LogsQuerySensor,
-        target={"query_string": _CWLI, "start_time": 0, "end_time": 3600, "log_group_name": "/app/web"},
+        target={**_LOGS, "log_group_name": "/app/web"},
         other_target={
             "query_string": "SELECT status FROM `/app/web`",
             "query_language": "SQL",
@@ -398,7 +398,12 @@ CASES = (
             "end_time": "3600",
             "limit": 7,
         },
+        instead={
+            "log_group_names": _LOGS,
+            "log_group_identifiers": _LOGS,
+        },
         ids={"query_id": _QUERY},
+        busy={"limit_per_account": 1},
         succeeded="Complete",
         failed={"status": "Timeout"},
         says="Timeout",
@@ -415,7 +420,7 @@ CASES = (
             ("log_group_name", ""),
             ("log_group_name", "/app/web:*"),
             ("log_group_name", "x" * 513),
-            ("log_group_names", 7),
+            ("log_group_names", "/app/web"),
             ("log_group_names", ["/app/web", ""]),
             ("log_group_identifiers", ["a group"]),
             ("log_group_identifiers", ["x"] * 51),

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from airflow_jobs_provider.hooks.protocol import Dialogue, Page, T
-    from airflow_jobs_provider.jobs.model import JobType, Operation
+    from airflow_jobs_provider.jobs.model import JobType
+    from airflow_jobs_provider.jobs.parts import Operation
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 
 # Which attempts are made is the engine's decision alone: it knows which calls may be repeated, and for how

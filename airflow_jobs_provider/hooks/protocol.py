@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, not_found
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
-from airflow_jobs_provider.jobs.model import JobType, Operation
+from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.jobs.parts import Operation
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 
 T = TypeVar("T")

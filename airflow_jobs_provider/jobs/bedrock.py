@@ -8,7 +8,8 @@ nor what StopIngestionJob says of a job that has ended: both were seen in public
 from __future__ import annotations
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
-from airflow_jobs_provider.jobs.model import Iam, JobType, Loss, Operation, Parameter
+from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.jobs.parts import Iam, Loss, Operation, Parameter
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Text
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
-from airflow_jobs_provider.jobs.model import Aftermath, Iam, JobType, OneOf, Operation, Parameter, Results
+from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.jobs.parts import Aftermath, Iam, OneOf, Operation, Parameter, Results
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import ListOf, Text
 

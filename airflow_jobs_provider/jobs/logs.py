@@ -1,7 +1,8 @@
-"""CloudWatch Logs Insights query: the botocore model's facts, and the API reference's on error codes."""
+"""CloudWatch Logs Insights query (botocore model, API reference): one call reads its status and its rows."""
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
-from airflow_jobs_provider.jobs.model import Iam, JobType, OneOf, Operation, Parameter, Results
+from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.jobs.parts import Iam, OneOf, Operation, Parameter, Results
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Choice, ListOf, Text, Whole
 
@@ -38,8 +39,7 @@ LOGS_QUERY = JobType(
         one_of=(OneOf(_GROUPS, unless={"query_language": "^SQL$", "query_string": r"(?i)\bsource\b"}),),
         errors={"LimitExceededException": ErrorKind.BUSY},  # the account runs as many queries as it may
     ),
-    # The same operation tells the status and a page of rows.
-    describe=Operation(method="get_query_results", parameters=_ID, constants={"maxItems": 1}),
+    describe=Operation(method="get_query_results", parameters=_ID),  # brings rows, too: private
     cancel=Operation(method="stop_query", parameters=_ID, errors=_OVER),
     status="status",
     states={

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
@@ -16,146 +15,8 @@ from urllib.parse import quote
 import jmespath
 
 from airflow_jobs_provider.jobs.errors import COMMON_ERRORS, ErrorKind
+from airflow_jobs_provider.jobs.parts import Aftermath, Iam, Loss, Operation, Parameter, Results
 from airflow_jobs_provider.jobs.run import FailureKind, JobRun, JobSnapshot, JobState
-from airflow_jobs_provider.jobs.values import Text, Value
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a job type's API calls.
-
-    :param api: its boto3 name.
-    :param value: what it may be.
-    :param caller_account: where it is left out, it is the AWS account of the credentials.
-    :param files: how the names of the files end in which authors keep its text, a statement say.
-    :param language: the language of its text, as Airflow's user interface is to show it.
-    """
-
-    api: str
-    value: Value = field(default_factory=Text)
-    caller_account: bool = False
-    files: tuple[str, ...] = ()
-    language: str = ""
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """Parameters of which exactly one is needed.
-
-    :param names: their names (ours).
-    :param unless: parameter -> regular expression; where its value has a match, none of them is needed.
-    """
-
-    names: tuple[str, ...]
-    unless: Mapping[str, str] = field(default_factory=dict)
-
-    def check(self, values: Mapping[str, Any]) -> None:
-        """Refuse too many of them, or too few.
-
-        :param values: the parameters; what is not in it is given, but not known yet.
-        :raises ValueError: with one sentence that names them.
-        """
-        given = [name for name in self.names if values.get(name, True)]
-        spared = any(re.search(rule, str(values.get(name) or "")) for name, rule in self.unless.items())
-        if len(given) > 1 or not (given or spared or self.unless.keys() - values.keys()):
-            told = " and ".join(given) or "none of them"
-            raise ValueError(f"one of {', '.join(self.names)} must be given, not {told}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One API operation of a job type.
-
-    :param method: the boto3 client's method.
-    :param parameters: the names (ours) of the parameters it takes.
-    :param optional: those that may be left out.
-    :param one_of: those that stand in place of each other.
-    :param constants: arguments (theirs) that are the same in every call.
-    :param record: JMESPath to the job's record in its answer, or to the list of them.
-    :param next_token: the argument that asks for the next page; the answer has it under the same name.
-    :param errors: what error codes mean here, before the job type's.
-    :param messages: what an error means whose "code: message" is matched by a regular expression, before all.
-    """
-
-    method: str
-    parameters: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-    one_of: tuple[OneOf, ...] = ()
-    constants: Mapping[str, Any] = field(default_factory=dict)
-    record: str = "@"
-    next_token: str = ""
-    errors: Mapping[str, ErrorKind] = field(default_factory=dict)
-    messages: Mapping[str, ErrorKind] = field(default_factory=dict)
-
-    @property
-    def api_name(self) -> str:
-        """The operation as AWS writes it: ``create_ingestion`` is ``CreateIngestion``."""
-        return "".join(word.capitalize() for word in self.method.split("_"))
-
-    @property
-    def cli_name(self) -> str:
-        """The operation as the AWS command line writes it: ``create-ingestion``."""
-        return self.method.replace("_", "-")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Loss:
-    """Something that a job may lose although it succeeds.
-
-    :param what: in words that complete "... succeeded with 3 <what>".
-    :param count: JMESPath to the number, in the job's record.
-    :param limit: the operator's parameter that turns more than so many into a failure.
-    :param why: JMESPath to what the service says about it.
-    """
-
-    what: str
-    count: str
-    limit: str
-    why: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Aftermath:
-    """What still goes on when the service says already that a job has ended.
-
-    :param pending: JMESPath to what is waited for, in words; nothing where there is nothing to wait for.
-    :param flaw: JMESPath to what went wrong with it, in words; it turns a success into a failure.
-    :param patience: seconds to wait for it at the most; by default until the task's time-out.
-    """
-
-    pending: str
-    flaw: str | None = None
-    patience: float = math.inf
-
-
-@dataclass(frozen=True, kw_only=True)
-class Results:
-    """The rows that a job has found.
-
-    :param operation: reads a page of them.
-    :param row: makes a dict of an item of the page.
-    :param total: JMESPath to how many rows there are, in the answer.
-    """
-
-    operation: Operation
-    row: Callable[[Any], dict[str, Any]]
-    total: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Iam:
-    """The rights that a job type needs.
-
-    :param resources: ARNs, with ``{partition}``, ``{region}``, ``{account}`` and the parameters' names.
-    :param actions: what is needed.
-    :param optional: what makes the provider better, and what it does without.
-    :param passes_role: the service that is given the role in the request (``iam:PassRole``), if one is.
-    """
-
-    resources: tuple[str, ...]
-    actions: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-    passes_role: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

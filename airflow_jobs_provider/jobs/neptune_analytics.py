@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
-from airflow_jobs_provider.jobs.model import Aftermath, Iam, JobType, Loss, Operation, Parameter
+from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.jobs.parts import Aftermath, Iam, Loss, Operation, Parameter
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Choice, Flag, MapOf, Structure, Text, Whole
 

@@ -7,7 +7,8 @@ Shapes and statuses are the botocore model's; the meaning of codes is from the Q
 from __future__ import annotations
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
-from airflow_jobs_provider.jobs.model import Iam, JobType, Loss, Operation, Parameter
+from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.jobs.parts import Iam, Loss, Operation, Parameter
 from airflow_jobs_provider.jobs.run import FailureKind, JobState
 from airflow_jobs_provider.jobs.values import Choice, Text
 

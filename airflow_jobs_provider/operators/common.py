@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
-    from airflow_jobs_provider.jobs.model import JobType, Operation
+    from airflow_jobs_provider.jobs.model import JobType
+    from airflow_jobs_provider.jobs.parts import Operation
     from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
 
 # Seconds by which Airflow's own time-out of a deferral comes after our trigger's: it is for the case that no

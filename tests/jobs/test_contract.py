@@ -14,7 +14,8 @@ from airflow_jobs_provider.jobs import JOB_TYPES
 from airflow_jobs_provider.jobs.values import Choice, Flag, ListOf, MapOf, Structure, Whole
 
 if TYPE_CHECKING:
-    from airflow_jobs_provider.jobs.model import JobType, Operation
+    from airflow_jobs_provider.jobs.model import JobType
+    from airflow_jobs_provider.jobs.parts import Operation
     from airflow_jobs_provider.jobs.values import Value
 
 

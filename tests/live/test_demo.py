@@ -17,10 +17,11 @@ def test_the_demo_tells_its_story_and_ends() -> None:
         env=clean_environment(),
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 SPICE ingestions run side by side" in done.stdout
-    assert "5 ingestions started, 4 completed" in done.stdout
-    assert "1 cancelled for the cleared task before" in done.stdout
+    assert "6 jobs of 3 services run side by side" in done.stdout
+    assert "Both old jobs are CANCELLED, and new ones run" in done.stdout
+    assert "10 jobs started in 4 services, 8 succeeded" in done.stdout
+    assert "2 cancelled for the cleared tasks, each before its successor" in done.stdout

@@ -12,6 +12,7 @@ from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
 
 from airflow_jobs_provider.exceptions import AwsApiError, JobFailedError, ResultTooLargeError
 from airflow_jobs_provider.operators.cloudtrail import CloudTrailStartQueryOperator
+from airflow_jobs_provider.operators.logs import LogsStartQueryOperator
 from tests.cases import CASES, Case
 from tests.conftest import Context
 
@@ -22,6 +23,7 @@ BY_NAME = {case.name: case for case in CASES}
 BEDROCK = BY_NAME["bedrock-ingestion"]
 NEPTUNE = BY_NAME["neptune-import"]
 CLOUDTRAIL = BY_NAME["cloudtrail-query"]
+LOGS = BY_NAME["logs-query"]
 QUERIES = tuple(case for case in CASES if case.job_type.results is not None)
 ROLLING_BACK = {"INITIALIZING": 0, "ANALYZING_DATA": 0, "IMPORTING": 0, "ROLLING_BACK": 3}
 DELIVERED: dict[str, Any] = {"delivery_s3_uri": "s3://bucket/results"}
@@ -199,6 +201,46 @@ def test_a_query_is_given_once() -> None:
         CloudTrailStartQueryOperator(task_id="query", query_statement="SELECT 1", query_parameters=["a"])
 
 
+@pytest.mark.parametrize("answer", ["InvalidParameterException", "success"])
+def test_a_query_that_has_ended_needs_no_stop(aws: Emulator, context: Context, answer: str) -> None:
+    """Whichever way CloudWatch Logs says that there is nothing to stop: the query has ended."""
+    aws.configure(LOGS.name, duration=0.1, cancel_ended=answer)
+    query = LOGS.start().execute(context)["query_id"]
+    assert LOGS.cancel(query_id=query).execute(Context())["status"] == "Complete"
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({}, "one of log_group_name, .* must be given, not none of them"),
+        ({"log_group_names": []}, "not none of them"),
+        ({"query_language": "PPL"}, "not none of them"),
+        ({"log_group_name": "a", "log_group_identifiers": ["b"]}, "not log_group_name and log_group_id"),
+        ({"log_group_name": "a"}, None),
+        ({"log_group_names": "{{ params.groups }}"}, None),
+        ({"query_language": "SQL"}, None),
+        ({"query_language": "{{ params.language }}"}, None),
+        ({"query_string": "source logGroups(namePrefix: ['/app']) | limit 5"}, None),
+        ({"query_string": "find_errors.cwli"}, None),
+    ],
+)
+def test_a_query_names_what_it_reads_once(options: dict[str, Any], error: str | None) -> None:
+    """AWS would refuse it, but not before the task runs; a query that names its source needs no log group."""
+    given: dict[str, Any] = {"query_string": "fields @message", "start_time": 0, "end_time": 1, **options}
+    if error is None:
+        LogsStartQueryOperator(task_id="query", **given)
+    else:
+        with pytest.raises(ValueError, match=error):
+            LogsStartQueryOperator(task_id="query", **given)
+
+
+def test_a_reading_keeps_no_rows(aws: Emulator, context: Context) -> None:
+    """The status comes with the rows: XCom and the trigger's event must not take them all."""
+    aws.configure(LOGS.name, duration=0.1, rows=[{"a": "1"}] * 3)
+    details = LOGS.start().execute(context)["details"]
+    assert set(details) == {"status", "queryLanguage", "statistics"}
+
+
 @pytest.mark.parametrize("query", QUERIES, ids=lambda query: query.name)
 class TestResults:
     """The rows of a query, for every job type that has them."""
@@ -209,7 +251,7 @@ class TestResults:
         """A result of several pages must come whole, and survive what passes."""
         assert query.job_type.results is not None
         operation = query.job_type.results.operation
-        size = next(key for key in ("MaxQueryResults", "maxItems") if key in operation.constants)
+        size = {CLOUDTRAIL.name: "MaxQueryResults", LOGS.name: "maxItems"}[query.name]
         monkeypatch.setitem(operation.constants, size, 2)
         rows = [{"name": f"n{number}", "count": str(number)} for number in range(5)]
         aws.configure(query.name, duration=0.1, rows=rows)
