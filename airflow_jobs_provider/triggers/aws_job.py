@@ -89,7 +89,13 @@ class AwsJobTrigger(BaseTrigger):
         """Wait, and yield the one event."""
         # Nothing may come after the yield: a trigger that still works then can be told that its task was
         # killed although it succeeded.
-        outcome = await self._outcome()
+        waiting = asyncio.get_running_loop().create_task(self._outcome())
+        try:
+            # Airflow calls on_kill only if its cancel's message comes back, and asgiref's sync_to_async, in
+            # which the amazon provider opens a client, drops it: the cancel must not pass through there.
+            outcome = await asyncio.shield(waiting)
+        finally:
+            waiting.cancel()
         wait = Wait(self.job_run, self.started_at, cancel_on_kill=self.cancel_on_kill)
         yield TriggerEvent({**wait.to_json(), **outcome})  # type: ignore[no-untyped-call]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.triggers import aws_job
 from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
 from airflow_jobs_provider.waiting import Wait
@@ -98,6 +100,25 @@ async def test_a_kill_cancels(
     await asyncio.gather(*aws_job._cancels)
     assert aws.jobs()[0]["status"] == case.cancelled
     assert not aws_job._cancels
+
+
+async def test_a_kill_of_a_young_trigger_is_told_as_a_kill(
+    run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow knows by a cancel's message that the task was killed; without it, on_kill is never called."""
+    opens = threading.Event()
+
+    def open_slowly(*_: Any, **__: Any) -> Any:
+        opens.set()
+        time.sleep(0.5)
+        raise AssertionError("nobody waits for this client any more")
+
+    monkeypatch.setattr(AwsJobHook, "get_client_type", open_slowly)
+    waiting = asyncio.create_task(event(trigger(run)))
+    await asyncio.to_thread(opens.wait, 10)
+    waiting.cancel("killed by its user")
+    with pytest.raises(asyncio.CancelledError, match="killed by its user"):
+        await waiting
 
 
 async def test_a_kill_of_a_trigger_that_only_moved_cancels_nothing(
