@@ -95,6 +95,7 @@ def test_example_dags_load() -> None:
         "example_bedrock_three_tasks",
         "example_cloudtrail_lake",
         "example_cloudtrail_lake_three_tasks",
+        "example_logs_insights",
         "example_neptune_analytics",
         "example_neptune_analytics_new_graph",
         "example_nightly_load",

@@ -109,6 +109,11 @@ class Component:
         except subprocess.TimeoutExpired:
             raise LiveError(f"{self.name} did not end within {timeout:g} s.{self.tail()}") from None
 
+    def reap(self) -> None:
+        """Take note that the process has ended: otherwise it stays a zombie, and Python warns of it."""
+        if self._popen is not None:
+            self._popen.wait(2)
+
     def stop(self, grace: float = 2.0) -> None:
         """End the component and everything it started: SIGTERM, and after ``grace`` seconds SIGKILL."""
         end([self], grace)
@@ -159,6 +164,8 @@ def end(components: Collection[Component], grace: float = 2.0) -> None:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             if _wait_until(lambda: not find(components), 2):
+                for component in components:
+                    component.reap()
                 return
     left = ", ".join(f"{process.pid} ({process.name()})" for process in find(components))
     raise LiveError(f"These processes could not be ended: {left}.")
