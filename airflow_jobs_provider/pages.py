@@ -30,6 +30,7 @@ def read_rows(
     assert results is not None  # noqa: S101 - only operators of queries ask
     failed = Watch(run, log, started_at).failed
     rows: list[dict[str, Any]] = []
+    total = 0
     step: ReadPage | None = ReadPage(results.operation, run.ids)
     while step is not None:
         page = yield from until_certain(step, failed, patience)
@@ -43,6 +44,12 @@ def read_rows(
                 run=run,
             )
         step = ReadPage(results.operation, run.ids, page.token) if page.token else None
+    if len(rows) < total:
+        raise ResultTooLargeError(
+            f"{name(run)} has found {total} rows, but the API gives only {len(rows)} of them:"
+            " narrow the query",
+            run=run,
+        )
     return rows
 
 

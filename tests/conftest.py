@@ -102,7 +102,7 @@ def aws(aws_server: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Emulator
     """Return the emulated AWS, fresh."""
     aws_server.emulator.reset()
     # Politeness towards the real services would be all that the tests' time is spent on.
-    monkeypatch.setattr("airflow_jobs_provider.operators.starting.start_pauses", lambda _: iter([0.05] * 6))
+    monkeypatch.setattr("airflow_jobs_provider.operators.asking.start_pauses", lambda _: iter([0.05] * 6))
     monkeypatch.setattr("airflow_jobs_provider.operators.conflict.pause_after", lambda *_: 0.1)
     monkeypatch.setattr("airflow_jobs_provider.watch._SLOWEST_AFTER_ERRORS", 0.1)
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_server.url)

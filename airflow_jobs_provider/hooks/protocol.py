@@ -86,12 +86,12 @@ def request_cancel(run: JobRun) -> Dialogue[bool]:
     """
     job_type = job_type_of(run)
     try:
-        yield Call(job_type.cancel, job_type.request(job_type.cancel, run.ids))
+        answer = yield Call(job_type.cancel, job_type.request(job_type.cancel, run.ids))
     except AwsApiError as error:
         if error.meaning in (ErrorKind.OVER, ErrorKind.NOT_FOUND):
             return False
         raise
-    return True
+    return job_type.was_taken(job_type.cancel, answer)
 
 
 def cancel(run: JobRun) -> Dialogue[JobSnapshot]:

@@ -80,6 +80,7 @@ BEDROCK_INGESTION = JobType(
     },
     created="startedAt",
     # There can be two thousand, of two thousand characters each.
+    shortened={"failureReasons": 20},
     reason="join('; ', (failureReasons || `[]`)[:5])",
     progress={
         "scanned": "statistics.numberOfDocumentsScanned",

@@ -26,8 +26,8 @@ LOGS_QUERY = JobType(
         "start_time": Parameter("startTime", Whole(0)),
         "end_time": Parameter("endTime", Whole(0)),
         "log_group_name": Parameter("logGroupName", _GROUP),
-        "log_group_names": Parameter("logGroupNames", ListOf(_GROUP, 0, 50)),
-        "log_group_identifiers": Parameter("logGroupIdentifiers", ListOf(_GROUP_ID, 0, 50)),
+        "log_group_names": Parameter("logGroupNames", ListOf(_GROUP, 1, 50)),
+        "log_group_identifiers": Parameter("logGroupIdentifiers", ListOf(_GROUP_ID, 1, 50)),
         "limit": Parameter("limit", Whole(1, 100_000)),
         "query_language": Parameter("queryLanguage", Choice("CWLI", "SQL", "PPL")),
     },
@@ -40,7 +40,7 @@ LOGS_QUERY = JobType(
         errors={"LimitExceededException": ErrorKind.BUSY},  # the account runs as many queries as it may
     ),
     describe=Operation(method="get_query_results", parameters=_ID),  # brings rows, too: private
-    cancel=Operation(method="stop_query", parameters=_ID, errors=_OVER),
+    cancel=Operation(method="stop_query", parameters=_ID, taken="success", errors=_OVER),
     status="status",
     states={
         **dict.fromkeys(("Scheduled", "Running", "Unknown"), JobState.RUNNING),

@@ -40,6 +40,7 @@ class JobType:
     :param status: JMESPath to the raw status.
     :param states: what each raw status means; a contract test holds it against the botocore model.
     :param private: members of a record that are kept nowhere: a statement, or results by the thousand.
+    :param shortened: lists in a record of which only so many items are kept.
     :param created: JMESPath to when a job was started, where its record tells.
     :param reason: JMESPath to why a job failed.
     :param failure: JMESPath to the code that ``failures`` classifies; codes not listed are permanent.
@@ -74,6 +75,7 @@ class JobType:
     status: str
     states: Mapping[str, JobState]
     private: frozenset[str] = frozenset()
+    shortened: Mapping[str, int] = field(default_factory=dict)
     created: str | None = None
     reason: str | None = None
     failure: str | None = None
@@ -147,8 +149,18 @@ class JobType:
             pending=(after and _search(after.pending, record)) or None,
             flaw=(after and after.flaw and _search(after.flaw, record)) or None,
             progress={label: value for label, value in _to_json(progress).items() if value is not None},
-            details=_to_json({key: value for key, value in record.items() if key not in self.private}),
+            details=_to_json(
+                {
+                    key: value[: self.shortened[key]] if key in self.shortened else value
+                    for key, value in record.items()
+                    if key not in self.private
+                }
+            ),
         )
+
+    def was_taken(self, operation: Operation, answer: Mapping[str, Any]) -> bool:
+        """Whether an operation that was answered without an error was done."""
+        return operation.taken is None or _search(operation.taken, answer) is not False
 
     def read_page(self, operation: Operation, answer: Mapping[str, Any]) -> tuple[list[Any], str | None]:
         """Return the items of a page, and what asks for the next one."""
@@ -184,9 +196,15 @@ class JobType:
         return None if moment is None else datetime.fromisoformat(moment).timestamp()
 
     def is_asked_for(self, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
-        """Whether a listed job does what a request asks for, as far as the list tells."""
-        echoed = (self.adopts or {}).items()
-        return all(values.get(name) in (None, _search(path, record)) for name, path in echoed)
+        """Whether a listed job does what a request asks for: what the list does not tell may not be asked."""
+        echoed = dict(self.adopts or {})
+        listed = self.list_jobs.parameters if self.list_jobs is not None else ()
+        if any(
+            values.get(name) is not None and name not in (*echoed, *listed, *self.derived)
+            for name in self.start.parameters
+        ):
+            return False
+        return all(values.get(name) in (None, _search(path, record)) for name, path in echoed.items())
 
     def describe_run(self, run: JobRun) -> str:
         """Return a job in words, as log lines and errors name it."""

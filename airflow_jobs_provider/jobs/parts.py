@@ -65,6 +65,7 @@ class Operation:
     :param constants: arguments (theirs) that are the same in every call.
     :param record: JMESPath to the job's record in its answer, or to the list of them.
     :param next_token: the argument that asks for the next page; the answer has it under the same name.
+    :param taken: JMESPath to whether the operation was done, where an answer may say that it was not.
     :param errors: what error codes mean here, before the job type's.
     :param messages: what an error means whose "code: message" is matched by a regular expression, before all.
     """
@@ -76,6 +77,7 @@ class Operation:
     constants: Mapping[str, Any] = field(default_factory=dict)
     record: str = "@"
     next_token: str = ""
+    taken: str | None = None
     errors: Mapping[str, ErrorKind] = field(default_factory=dict)
     messages: Mapping[str, ErrorKind] = field(default_factory=dict)
 

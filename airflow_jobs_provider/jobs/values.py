@@ -9,14 +9,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 # Characters of a value that an error shows; a statement of ten thousand stays out of the log.
 _SHOWN = 200
 
 
-class Value(Protocol):
+class Value:
     """A kind of value."""
+
+    def rendered(self, value: object) -> object:
+        """Return what a template was meant to render to.
+
+        With ``render_template_as_native_obj`` Airflow makes a number of every string of digits.
+        """
+        return value
 
     def read(self, name: str, value: object) -> Any:
         """Return the value as the API takes it.
@@ -24,14 +31,19 @@ class Value(Protocol):
         :param name: of the parameter, for the error.
         :raises ValueError: with one sentence that names the parameter and the value.
         """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True)
-class Text:
+class Text(Value):
     """A string that matches a regular expression as a whole; ``must_be`` says it in words."""
 
     pattern: str = r"\S(?:.*\S)?"
     must_be: str = "a non-empty string without white space at its ends"
+
+    def rendered(self, value: object) -> object:
+        """See :meth:`Value.rendered`."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
     def read(self, name: str, value: object) -> str:
         """See :meth:`Value.read`."""
@@ -40,7 +52,7 @@ class Text:
         return value
 
 
-class Choice:
+class Choice(Value):
     """One of a few words."""
 
     def __init__(self, *choices: str) -> None:
@@ -53,7 +65,7 @@ class Choice:
         return value
 
 
-class Flag:
+class Flag(Value):
     """True or False, also as a template renders them."""
 
     def read(self, name: str, value: object) -> bool:
@@ -66,7 +78,7 @@ class Flag:
 
 
 @dataclass(frozen=True)
-class Whole:
+class Whole(Value):
     """A whole number, also as a template renders it."""
 
     minimum: int
@@ -91,12 +103,16 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class ListOf:
+class ListOf(Value):
     """So many items of a kind."""
 
     item: Value
     minimum: int
     maximum: int
+
+    def rendered(self, value: object) -> object:
+        """See :meth:`Value.rendered`."""
+        return [self.item.rendered(item) for item in value] if isinstance(value, (list, tuple)) else value
 
     def read(self, name: str, value: object) -> list[Any]:
         """See :meth:`Value.read`."""
@@ -106,7 +122,7 @@ class ListOf:
 
 
 @dataclass(frozen=True)
-class MapOf:
+class MapOf(Value):
     """A dict of names to values of one kind."""
 
     item: Value
@@ -125,7 +141,7 @@ class MapOf:
 
 
 @dataclass(frozen=True)
-class Structure:
+class Structure(Value):
     """A dict with the members that the API's structure has, under the API's own names."""
 
     members: Mapping[str, Value]

@@ -134,7 +134,7 @@ class StartJobOperator(AwsJobOperator):
         except AwsJobError as error:
             self.log.warning("%s", error)
         else:
-            if snapshot.state.is_over:
+            if self.is_done(snapshot):
                 self.log.warning("the wait broke off, but %s has ended", name(record.run))
                 return self._finish(records, record.run, snapshot)
         self._abandon(records, Wait(record.run, record.started_at, self.cancel_on_kill))

@@ -230,8 +230,8 @@ class AwsJobOperator(BaseOperator):
         ``dag.test()`` of Airflow 3.3 drops it where there is an event; the event has it, too.
         """
         self.has_link = True
-        known = wait or event or {}
-        if "run" not in known:
+        known = wait or event
+        if not isinstance(known, Mapping) or "run" not in known:
             raise ValueError(f"event must name the job that this task waits for, not {event!r}")
         return Wait.from_json(known)
 
@@ -246,7 +246,7 @@ class AwsJobOperator(BaseOperator):
         :raises AwsJobError: where the trigger could not read the job.
         """
         run = wait.run
-        if event is None or event.get("run") != run.to_json():
+        if not isinstance(event, Mapping) or event.get("run") != run.to_json():
             # On SQLite, Airflow gives a new trigger the id of an old one: another task's event can come here.
             self.log.warning("the event is not about %s; looking at the job itself", name(run))
             return self.look(run, wait.started_at, sleep=sleep)
@@ -314,6 +314,8 @@ class AwsJobOperator(BaseOperator):
             if only_literal and (from_file or not is_literal(value)):
                 continue
             if value is not None or not (key in operation.optional or parameter.caller_account):
+                if not only_literal:
+                    value = parameter.value.rendered(value)
                 value = parameter.value.read(key, value)
             values[key] = value
         for rule in operation.one_of:

@@ -55,7 +55,7 @@ class EarlierJob:
         """Why this try does not go on with the job; ``None`` where it does."""
         if self.record.unwanted:
             return "it was to be cancelled"
-        if self.records.is_of_this_try(self.record):
+        if self.record.is_of(self.context["ti"]):
             return None
         if self.records.was_cleared_since(self.record):
             return "the task was cleared"

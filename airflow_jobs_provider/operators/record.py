@@ -76,10 +76,6 @@ class JobRecordStore:
         known = {field.name: data[field.name] for field in fields(JobRecord) if field.name in data}
         return JobRecord(**{**known, "run": data["run"] and JobRun.from_json(data["run"])})
 
-    def is_of_this_try(self, record: JobRecord) -> bool:
-        """Whether this very try wrote a record."""
-        return record.is_of(self._ti)
-
     def was_cleared_since(self, record: JobRecord) -> bool:
         """Whether a clear, not a retry, lies between the try that wrote a record and this one.
 
@@ -108,6 +104,13 @@ class JobRecordStore:
     def started(self, record: JobRecord, run: JobRun) -> JobRecord:
         """Record the job that was started."""
         return self._save(replace(record, run=run, confirmed=True))
+
+    def note(self, record: JobRecord, run: JobRun) -> None:
+        """Record the job that was started, if Airflow still keeps records of this try."""
+        try:
+            self.started(record, run)
+        except Exception as error:  # noqa: BLE001 - the cancel that follows matters more
+            log.info("Airflow does not keep records of this try any more: %s", error)
 
     def take_over(self, record: JobRecord) -> JobRecord:
         """Record that this try goes on with an earlier try's job."""

@@ -8,8 +8,9 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+import jmespath
 import pytest
-from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
+from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferralError, TaskDeferred
 
 from airflow_jobs_provider.exceptions import AwsApiError, JobFailedError, ResultTooLargeError
 from airflow_jobs_provider.operators.cloudtrail import CloudTrailStartQueryOperator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 BY_NAME = {case.name: case for case in CASES}
 BEDROCK = BY_NAME["bedrock-ingestion"]
 NEPTUNE = BY_NAME["neptune-import"]
+EXPORT = BY_NAME["neptune-export"]
 CLOUDTRAIL = BY_NAME["cloudtrail-query"]
 LOGS = BY_NAME["logs-query"]
 QUERIES = tuple(case for case in CASES if case.job_type.results is not None)
@@ -174,6 +176,81 @@ def test_an_import_that_rolls_back_is_ending(aws: Emulator, context: Context) ->
     assert old["ended"] <= aws.jobs()[-1]["created"]
 
 
+def test_an_import_whose_start_was_never_answered_is_found(aws: Emulator, context: Context) -> None:
+    """Without a token, the graph's list tells: the task is taken over, or ended after a clear."""
+    for later, end in ((context.retried, "SUCCEEDED"), (context.cleared, "CANCELLED")):
+        aws.reset()
+        aws.configure(NEPTUNE.name, duration=600)
+        aws.fault("drop_after", operation="StartImportTask", times=1)
+        with pytest.raises(AwsApiError, match="it may have been, and be running"):
+            NEPTUNE.start(on_conflict="adopt").execute(context)
+        aws.configure(NEPTUNE.name, duration=0.1)
+        operator = NEPTUNE.start(on_conflict="adopt", deferrable=True)
+        with pytest.raises(TaskDeferred) as caught:
+            operator.execute(later())
+        trigger: Any = caught.value.trigger
+        assert trigger.cancel_on_kill is True
+        if end == "SUCCEEDED":
+            aws.settle(NEPTUNE.name, {}, end)
+        jobs = aws.jobs()
+        assert len(jobs) == (1 if end == "SUCCEEDED" else 2)
+        assert jobs[0]["status"] == end
+        context["task_state_store"].values.clear()
+
+
+def test_a_job_that_does_more_than_the_list_tells_is_not_adopted(aws: Emulator, context: Context) -> None:
+    """An export of everything is not the export of a part that this task wants."""
+    aws.configure("neptune-export", duration=600)
+    EXPORT.start(wait_for_completion=False).execute(Context())
+    some = {"vertexFilter": {"Person": {"properties": {}}}}
+    with pytest.raises(TaskDeferred) as caught:
+        EXPORT.start(on_conflict="adopt", deferrable=True, export_filter=some).execute(context)
+    assert caught.value.method_name == "start_again"
+
+
+def test_reasons_are_kept_in_small(aws: Emulator, context: Context) -> None:
+    """Two thousand reasons of two thousand characters would be four megabytes of XCom."""
+    aws.configure(BEDROCK.name, duration=0.1, failure_reasons=["x" * 100] * 2000)
+    details = BEDROCK.start().execute(context)["details"]
+    assert len(details["failureReasons"]) == 20
+
+
+def test_a_broken_wait_for_a_delivery_is_no_success(aws: Emulator, context: Context) -> None:
+    """A delivery that nobody saw the end of must not be called done."""
+    aws.configure(CLOUDTRAIL.name, duration=600, delivery_delay=600)
+    with pytest.raises(TaskDeferred):
+        CLOUDTRAIL.start(**DELIVERED, deferrable=True).execute(context)
+    aws.settle(CLOUDTRAIL.name, {}, "FINISHED")
+    with pytest.raises(TaskDeferralError):
+        CLOUDTRAIL.start(**DELIVERED).resume_execution("__fail__", {"error": "Trigger failure"}, context)
+
+
+def test_native_rendering_makes_no_number_of_an_id(aws: Emulator, context: Context) -> None:
+    """With render_template_as_native_obj Airflow makes an int of every string of digits."""
+    aws.configure(CLOUDTRAIL.name, duration=0.1)
+    operator = CLOUDTRAIL.start(
+        query_alias="a",
+        query_parameters=["{{ params.n }}"],
+        event_data_store_owner_account_id="{{ params.a }}",
+    )
+    operator.query_parameters = ["store", 5]  # what rendering does
+    operator.event_data_store_owner_account_id = 123456789012
+    operator.execute(context)
+    [job] = aws.jobs()
+    assert job["parameters"]["QueryParameters"] == ["store", "5"]
+    assert job["parameters"]["EventDataStoreOwnerAccountId"] == "123456789012"
+
+
+def test_a_query_that_was_not_stopped_is_stopped_again(
+    aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """StopQuery may answer that it has done nothing, and the query runs on."""
+    answer = LOGS.job_type.was_taken(LOGS.job_type.cancel, {"success": False})
+    assert answer is False
+    assert LOGS.job_type.was_taken(LOGS.job_type.cancel, {"success": True}) is True
+    assert CLOUDTRAIL.job_type.was_taken(CLOUDTRAIL.job_type.cancel, {}) is True
+
+
 def test_finished_is_not_delivered(aws: Emulator, context: Context) -> None:
     """The next task would not find the result in the bucket."""
     aws.configure(CLOUDTRAIL.name, duration=0.1, delivery_delay=0.7)
@@ -278,6 +355,23 @@ class TestResults:
         assert "rows" not in result
         assert query.sensor(**ids, fetch_results=True).execute(Context())["rows"] == rows
         assert "rows" not in query.sensor(**ids).execute(Context())
+
+    def test_rows_that_the_api_keeps_back_are_no_success(
+        self, aws: Emulator, context: Context, query: Case, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A result that is not whole must not look like one that is."""
+        assert query.job_type.results is not None
+        operation = query.job_type.results.operation
+        size = {CLOUDTRAIL.name: "MaxQueryResults", LOGS.name: "maxItems"}[query.name]
+        monkeypatch.setitem(operation.constants, size, 2)
+        monkeypatch.setattr(
+            type(query.job_type),
+            "read_page",
+            lambda _, op, answer: (jmespath.search(op.record, answer), None),
+        )
+        aws.configure(query.name, duration=0.1, rows=[{"a": "1"}] * 3)
+        with pytest.raises(ResultTooLargeError, match="has found 3 rows, but the API gives only 2 of them"):
+            query.start(fetch_results=True).execute(context)
 
     def test_too_many_rows_are_refused(self, aws: Emulator, context: Context, query: Case) -> None:
         """XCom is no data lake; and the query, which costs money, must not be run again for it."""

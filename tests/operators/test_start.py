@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import threading
 import time
 from contextlib import contextmanager
@@ -651,8 +652,9 @@ def test_an_event_of_another_job_is_not_believed(case: Case, aws: Emulator, cont
     aws.configure(case.job_type.name, duration=60)
     operator = case.start(deferrable=True)
     event = deferred(operator, context)
-    with pytest.raises(TaskDeferred):
-        operator.execute_complete(context, {"something": "else"}, **event.kwargs)
+    for foreign in ({"something": "else"}, context["ti"].start_date, None):
+        with pytest.raises(TaskDeferred):
+            operator.execute_complete(context, foreign, **event.kwargs)
     assert only_job(aws)["cancels"] == 0
 
 
@@ -709,6 +711,88 @@ def test_a_start_without_token_that_was_never_answered_is_said(
     assert (
         "try 1 was about to start a job and never heard of it; it may be running" in capsys.readouterr().out
     )
+
+
+def test_a_start_that_is_to_be_left_alone_is_not_asked_for_again(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To learn the id of a job that nobody would cancel, the question itself would start it."""
+    if case.job_type.token is None:
+        return
+    aws.configure(case.job_type.name, duration=0.1)
+    aws.fault("drop", operation=case.job_type.start.api_name, times=1)
+    died_in_the_start(case, context, monkeypatch)
+    monkeypatch.setattr("airflow_jobs_provider.watch._EVENTUALLY_CONSISTENT", 0.0)
+    case.start(cancel_on_kill=False).execute(context.cleared())
+    assert len(aws.jobs()) == 1
+
+
+def test_a_start_that_cannot_be_asked_for_again_is_not_forgotten(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A right that is missing for an hour must not hide a job for ever."""
+    if case.job_type.token is None:
+        return
+    aws.script(case.job_type.name, duration=60)
+    aws.configure(case.job_type.name, duration=0.1)
+    aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)
+    died_in_the_start(case, context, monkeypatch)
+    cleared = context.cleared()
+    aws.fault("error", code="AccessDeniedException")
+    with pytest.raises(AwsJobError, match="AccessDeniedException"):
+        case.start().execute(cleared)
+    aws.clear_faults()
+    assert case.start().execute(cleared.retried())["status"] == case.succeeded
+    assert [job["status"] for job in aws.jobs()] == [case.cancelled, case.succeeded]
+
+
+def test_a_time_out_inside_the_start_call_cancels_what_it_starts(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """Airflow interrupts the call by an alarm; the job whose id was on its way must not be lost."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start()
+    _ = operator.hook.region  # made before the alarm
+    aws.fault("delay", delay=1.5, operation=case.job_type.start.api_name, times=1)
+
+    def interrupt(*_: object) -> None:
+        raise AirflowTaskTimeout("execution_timeout")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with (
+            during(aws, case.job_type.start.api_name, lambda: signal.raise_signal(signal.SIGALRM)),
+            pytest.raises(AirflowTaskTimeout),
+        ):
+            operator.execute(context)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_kill_during_the_start_keeps_the_id(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow may end the process before the cancel is done: the next try must know which job it was."""
+    aws.configure(case.job_type.name, duration=60)
+    aws.fault("delay", delay=0.5, operation=case.job_type.start.api_name, times=1)
+    operator = case.start()
+    monkeypatch.setattr(StartJobOperator, "_abandon", lambda *_: None)
+    with (
+        during(aws, case.job_type.start.api_name, operator.on_kill),
+        pytest.raises((TaskKilledError, JobCancelledError)),
+    ):
+        operator.execute(context)
+    assert context["task_state_store"].values["aws_job"]["run"] is not None
+
+
+def test_a_deferred_start_does_not_outlast_its_time(case: Case, aws: Emulator, context: Context) -> None:
+    """Airflow gives a task that resumes all of its time anew."""
+    aws.fault("throttle", operation=case.job_type.start.api_name)
+    context["ti"].start_date -= timedelta(seconds=60)
+    with pytest.raises(AwsApiError, match="Throttl"):
+        case.start(execution_timeout=timedelta(seconds=60)).execute(context)
+    assert len(aws.journal(case.job_type.start.api_name)) == 1
 
 
 def test_the_end_of_an_old_job_is_awaited_in_the_triggerer(
