@@ -165,6 +165,15 @@ class Cell:
         """Return the task's link to the AWS console."""
         return self.airflow.extra_links(self.dag_id, self.run_id, "job")["AWS job"]
 
+    def story(self) -> str:
+        """Return where the run stands and how the logs of its tasks end, for a message."""
+        told = [f"{self.dag_id}, run {self.run_id}"]
+        for task in self.airflow.task_instances(self.dag_id, self.run_id) if self.run_id else ():
+            told.append(f"task {task['task_id']} is {task['state']} in try {task['try_number']}")
+            for number in range(1, task["try_number"] + 1):
+                told += [f"log of try {number}:", *self.log(number, task["task_id"]).splitlines()[-15:]]
+        return "\n".join(told)
+
     def until(self, condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
         """Wait for something that Airflow does by itself."""
         end = time.monotonic() + timeout
@@ -217,5 +226,5 @@ def _failure(scenario: Callable[[Cell], object], cell: Cell) -> str | None:
     except Exception as error:  # noqa: BLE001 - told with those of the other job types
         trace = error.__traceback__ and error.__traceback__.tb_next
         told = "".join(traceback.format_exception(type(error), error, trace))
-        return f"=== {cell.name}, target {cell.target}, {cell.dag_id} {cell.run_id} ===\n{told}"
+        return f"=== {cell.name}, target {cell.target} ===\n{told}{cell.story()}"
     return None
