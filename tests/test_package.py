@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from airflow_jobs_provider.jobs import JOB_TYPES
+from tests.cases import CASES
+
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "airflow_jobs_provider"
 
@@ -102,3 +105,8 @@ def test_example_dags_load() -> None:
         "example_quicksight",
         "example_spice_refresh",
     }
+
+
+def test_every_job_type_is_tested() -> None:
+    """A job type without a case would have no test of its life."""
+    assert {case.name for case in CASES} == set(JOB_TYPES)

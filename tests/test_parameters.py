@@ -94,8 +94,9 @@ def test_it_is_refused_at_parse(case: Case) -> None:
 def test_from_a_template_it_is_refused_before_any_call(case: Case, aws: Emulator, context: Context) -> None:
     """What a template renders to is checked before anything is started."""
     for name, value in case.bad:
-        if name not in case.start_class.template_fields:
-            continue
+        parameter = case.job_type.parameters.get(name)
+        if parameter is None or parameter.value.rendered(value) != value:
+            continue  # native rendering makes a number of every string of digits
         operator = case.start(**{name: "{{ params.value }}"})
         setattr(operator, name, value)  # what rendering does
         with pytest.raises(ValueError, match=refusal(name, value)):

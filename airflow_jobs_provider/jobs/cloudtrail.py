@@ -36,7 +36,7 @@ CLOUDTRAIL_QUERY = JobType(
             Text(r"[a-zA-Z0-9._/\-:]{3,256}", "the ARN of an event data store, or the id in it"),
         ),
         "event_data_store_owner_account_id": Parameter(
-            "EventDataStoreOwnerAccountId", Text(r"[0-9]{12,16}", "an account id of 12 digits")
+            "EventDataStoreOwnerAccountId", Text(r"[0-9]{12,16}", "a string of 12 digits")
         ),
         "query_statement": Parameter(
             "QueryStatement",

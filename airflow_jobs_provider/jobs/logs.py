@@ -6,7 +6,7 @@ from airflow_jobs_provider.jobs.parts import Iam, OneOf, Operation, Parameter, R
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Choice, ListOf, Text, Whole
 
-_ID = ("query_id",)
+_ID, _SOURCE = ("query_id",), r"(?i)(^|\|)\s*source\b"
 _GROUPS = ("log_group_name", "log_group_names", "log_group_identifiers")  # SQL queries name them themselves
 _OPTIONAL = (*_GROUPS, "limit", "query_language")
 _TEXT = Text(r".{1,10000}", "1 to 10000 characters")
@@ -26,8 +26,8 @@ LOGS_QUERY = JobType(
         "start_time": Parameter("startTime", Whole(0)),
         "end_time": Parameter("endTime", Whole(0)),
         "log_group_name": Parameter("logGroupName", _GROUP),
-        "log_group_names": Parameter("logGroupNames", ListOf(_GROUP, 1, 50)),
-        "log_group_identifiers": Parameter("logGroupIdentifiers", ListOf(_GROUP_ID, 1, 50)),
+        "log_group_names": Parameter("logGroupNames", ListOf(_GROUP, 0, 50)),
+        "log_group_identifiers": Parameter("logGroupIdentifiers", ListOf(_GROUP_ID, 0, 50)),
         "limit": Parameter("limit", Whole(1, 100_000)),
         "query_language": Parameter("queryLanguage", Choice("CWLI", "SQL", "PPL")),
     },
@@ -36,7 +36,7 @@ LOGS_QUERY = JobType(
         method="start_query",
         parameters=("query_string", "start_time", "end_time", *_OPTIONAL),
         optional=_OPTIONAL,
-        one_of=(OneOf(_GROUPS, unless={"query_language": "^SQL$", "query_string": r"(?i)\bsource\b"}),),
+        one_of=(OneOf(_GROUPS, unless={"query_language": "SQL", "query_string": _SOURCE}),),
         errors={"LimitExceededException": ErrorKind.BUSY},  # the account runs as many queries as it may
     ),
     describe=Operation(method="get_query_results", parameters=_ID),  # brings rows, too: private

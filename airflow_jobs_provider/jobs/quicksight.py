@@ -21,7 +21,7 @@ QUICKSIGHT_INGESTION = JobType(
     service="quicksight",
     parameters={
         "aws_account_id": Parameter(
-            "AwsAccountId", Text(r"[0-9]{12}", "an account id of 12 digits"), caller_account=True
+            "AwsAccountId", Text(r"[0-9]{12}", "a string of 12 digits"), caller_account=True
         ),
         "data_set_id": Parameter("DataSetId"),
         "ingestion_id": Parameter(

@@ -135,7 +135,7 @@ class MapOf(Value):
             most = "" if self.maximum is None else f" of at most {self.maximum} items"
             raise refused(name, f"a dict{most}", value)
         return {
-            self.key.read(f"the key of {name}", key): self.item.read(f"{name}[{key!r}]", item)
+            self.key.read(f"{name}: the key {key!r}", key): self.item.read(f"{name}[{key!r}]", item)
             for key, item in value.items()
         }
 

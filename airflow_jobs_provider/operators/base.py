@@ -128,7 +128,7 @@ class StartJobOperator(AwsJobOperator):
         if record is None or record.run is None or not record.is_of(context["ti"]):
             return super().resume_execution(next_method, next_kwargs, context)
         self._held = HeldJob(self.log)
-        self.has_link = True
+        self.has_link = self.job_type.console_url(record.run) is not None
         try:
             snapshot = self.look(record.run, record.started_at, PATIENCE, self._held.sleep)
         except AwsJobError as error:

@@ -18,7 +18,8 @@ def is_literal(value: object) -> bool:
         return all(map(is_literal, value))
     if isinstance(value, dict):
         return all(map(is_literal, value.values()))
-    return value is None or isinstance(value, (bool, int, float))
+    # An XComArg, or an argument that is mapped, is resolved when the task runs.
+    return not hasattr(value, "iter_references")
 
 
 def check_flags(operator: Any, names: Iterable[str]) -> None:

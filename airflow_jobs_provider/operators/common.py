@@ -229,11 +229,12 @@ class AwsJobOperator(BaseOperator):
 
         ``dag.test()`` of Airflow 3.3 drops it where there is an event; the event has it, too.
         """
-        self.has_link = True
         known = wait or event
         if not isinstance(known, Mapping) or "run" not in known:
             raise ValueError(f"event must name the job that this task waits for, not {event!r}")
-        return Wait.from_json(known)
+        waited = Wait.from_json(known)
+        self.has_link = job_type_of(waited.run).console_url(waited.run) is not None
+        return waited
 
     def read_event(
         self,

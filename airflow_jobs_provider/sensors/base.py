@@ -152,7 +152,7 @@ class JobSensor(AwsJobOperator, BaseSensorOperator):
         if known is not None and known["ti_id"] == str(ti.id):
             run = JobRun.from_json(known["run"])
             watch = Watch(run, self.log, known["started_at"], known["status"], known["said_at"])
-            self.has_link = True
+            self.has_link = self.job_type.console_url(run) is not None
             watch.over_since = known["over_since"]
             watch.errors.said_at.update(known["error_said_at"])
             return watch

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tests.live.cells import Cell, Cells
 
 modes = pytest.mark.parametrize("mode", ["worker", "deferred"])
+# How a sensor waits.
+WAITING = {"poke": "running", "reschedule": "up_for_reschedule", "deferred": "deferred"}
 sensor_modes = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferred"])
 
 
@@ -42,6 +44,7 @@ def test_success(cells: Cells, mode: str) -> None:
         assert job["cancels"] == 0
         assert cell.link() == url
         assert cell.live.shown in cell.log()
+        assert "[error" not in cell.log()
 
     cells.configure(duration=600)
     cells.each(succeeds)
@@ -179,16 +182,40 @@ def test_sensor(cells: Cells, mode: str) -> None:
     """A sensor must see how a job ends, skip at a time-out only, and never cancel what it watches."""
 
     def watches(cell: Cell) -> None:
-        good, bad = cell.start_outside(), cell.start_outside()
-        cell.start(f"sensor_{mode}", good=dict(good.ids), bad=dict(bad.ids))
+        good, bad, gone = (cell.start_outside() for _ in range(3))
+        cell.start(f"sensor_{mode}", good=dict(good.ids), bad=dict(bad.ids), gone=dict(gone.ids))
         cell.sees("skipped", task_id="impatient")
+        for task_id in ("succeeds", "fails", "is_told"):
+            cell.sees(WAITING[mode], task_id=task_id)
         cell.succeed(cell.job_of(good))
         cell.fail(cell.job_of(bad))
+        cell.emulator.settle(cell.name, cell.job_of(gone)["ids"], cell.case.cancelled)
         cell.sees("success", task_id="succeeds")
         cell.sees("failed", task_id="fails")
+        cell.sees("failed", task_id="is_told")
         assert cell.live.shown in cell.log(task_id="succeeds")
         assert cell.case.says in cell.log(task_id="fails")
-        assert cell.job_of(good)["cancels"] == cell.job_of(bad)["cancels"] == 0
+        assert f"was cancelled ({cell.case.cancelled})" in cell.log(task_id="is_told")
+        assert [cell.job_of(run)["cancels"] for run in (good, bad, gone)] == [0, 0, 0]
 
     cells.configure(duration=600)
     cells.each(watches)
+
+
+@modes
+def test_cancel_operator(cells: Cells, mode: str) -> None:
+    """Who needs the target free must not be told so before the job has ended."""
+
+    def cancels(cell: Cell) -> None:
+        run = cell.start_outside()
+        cell.start(f"cancel_{mode}", job=dict(run.ids))
+        if mode == "deferred":
+            cell.sees("deferred")
+            assert cell.job_of(run)["ended"] is None
+        cell.sees("success")
+        job = cell.job_of(run)
+        assert (job["status"], job["cancels"]) == (cell.case.cancelled, 1)
+        assert cell.result()["status"] == cell.case.cancelled
+
+    cells.configure(duration=600, cancel_delay=12 if mode == "deferred" else 2)
+    cells.each(cancels)

@@ -202,7 +202,7 @@ def test_a_job_that_does_more_than_the_list_tells_is_not_adopted(aws: Emulator, 
     """An export of everything is not the export of a part that this task wants."""
     aws.configure("neptune-export", duration=600)
     EXPORT.start(wait_for_completion=False).execute(Context())
-    some = {"vertexFilter": {"Person": {"properties": {}}}}
+    some: dict[str, Any] = {"vertexFilter": {"Person": {"properties": {}}}}
     with pytest.raises(TaskDeferred) as caught:
         EXPORT.start(on_conflict="adopt", deferrable=True, export_filter=some).execute(context)
     assert caught.value.method_name == "start_again"
@@ -231,7 +231,7 @@ def test_native_rendering_makes_no_number_of_an_id(aws: Emulator, context: Conte
     operator = CLOUDTRAIL.start(
         query_alias="a",
         query_parameters=["{{ params.n }}"],
-        event_data_store_owner_account_id="{{ params.a }}",
+        event_data_store_owner_account_id="{{ params.b }}",
     )
     operator.query_parameters = ["store", 5]  # what rendering does
     operator.event_data_store_owner_account_id = 123456789012
@@ -308,6 +308,7 @@ def test_a_query_that_has_ended_needs_no_stop(aws: Emulator, context: Context, a
     [
         ({}, "one of log_group_name, .* must be given, not none of them"),
         ({"log_group_names": []}, "not none of them"),
+        ({"query_string": "fields source"}, "not none of them"),
         ({"query_language": "PPL"}, "not none of them"),
         ({"log_group_name": "a", "log_group_identifiers": ["b"]}, "not log_group_name and log_group_id"),
         ({"log_group_name": "a"}, None),
@@ -364,11 +365,11 @@ class TestResults:
         operation = query.job_type.results.operation
         size = {CLOUDTRAIL.name: "MaxQueryResults", LOGS.name: "maxItems"}[query.name]
         monkeypatch.setitem(operation.constants, size, 2)
-        monkeypatch.setattr(
-            type(query.job_type),
-            "read_page",
-            lambda _, op, answer: (jmespath.search(op.record, answer), None),
-        )
+
+        def one_page(_: Any, operation: Any, answer: Any) -> tuple[Any, None]:
+            return jmespath.search(operation.record, answer), None
+
+        monkeypatch.setattr(type(query.job_type), "read_page", one_page)
         aws.configure(query.name, duration=0.1, rows=[{"a": "1"}] * 3)
         with pytest.raises(ResultTooLargeError, match="has found 3 rows, but the API gives only 2 of them"):
             query.start(fetch_results=True).execute(context)

@@ -27,13 +27,27 @@ from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.record import JobRecordStore, derive_label, derive_token
+from tests.cases import CASES, Case
 from tests.conftest import Context, TaskInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_jobs_provider.testing import Emulator
-    from tests.cases import Case
+
+
+def of(condition: Callable[[Case], object]) -> pytest.MarkDecorator:
+    """Return a mark for what only some job types have; each of them is tested."""
+    return pytest.mark.parametrize(
+        "case", [case for case in CASES if condition(case)], ids=lambda case: case.name
+    )
+
+
+tokened = of(lambda case: case.job_type.token is not None)
+tokenless = of(lambda case: case.job_type.token is None)
+with_quota = of(lambda case: case.code(ErrorKind.QUOTA) is not None)
+# The job's id is the token: it is known before the start is answered.
+named_before = of(lambda case: case.job_type.token in case.job_type.identity)
 
 
 def only_job(aws: Emulator) -> dict[str, Any]:
@@ -107,11 +121,10 @@ def test_cancelled_by_somebody(case: Case, aws: Emulator, context: Context) -> N
         case.start().execute(context)
 
 
+@with_quota
 def test_quota_is_told_after_one_request(case: Case, aws: Emulator, context: Context) -> None:
     """A start that is refused by the daily quota must say so, and not ask again and again."""
-    code = case.code(ErrorKind.QUOTA)
-    if code is None:
-        return
+    code = str(case.code(ErrorKind.QUOTA))
     aws.fault("error", code=code, operation=case.job_type.start.api_name)
     with pytest.raises(QuotaExceededError, match=re.escape(case.job_type.quota_rule)):
         case.start().execute(context)
@@ -224,12 +237,11 @@ def died_in_the_start(case: Case, context: Context, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(("kind", "starts"), [("drop_after", 1), ("drop", 1)])
+@tokened
 def test_a_retry_asks_again_for_a_start_that_was_never_answered(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, kind: str, starts: int
 ) -> None:
     """A worker that died inside the start call: its token finds the job, or starts it."""
-    if case.job_type.token is None:
-        return
     aws.configure(case.job_type.name, duration=0.5)
     aws.fault(kind, operation=case.job_type.start.api_name, times=1)
     died_in_the_start(case, context, monkeypatch)
@@ -237,12 +249,11 @@ def test_a_retry_asks_again_for_a_start_that_was_never_answered(
     assert len(aws.jobs()) == starts
 
 
+@tokened
 def test_a_retry_whose_unanswered_start_has_failed_starts_another(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The failure of a job that nobody waited for must not use up the retry."""
-    if case.job_type.token is None:
-        return
     aws.script(case.job_type.name, duration=0.1, **case.failed)
     aws.configure(case.job_type.name, duration=0.1)
     aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)
@@ -298,14 +309,13 @@ def test_a_region_that_is_wrong_by_now_does_not_hide_the_old_job(
     assert only_job(aws)["status"] == case.cancelled
 
 
+@named_before
 def test_a_quota_that_the_lost_start_has_used_up_finds_its_job(
     case: Case, aws: Emulator, context: Context
 ) -> None:
     """The start that was not answered may have been the last one allowed: its job must not be cancelled."""
     aws.configure(case.job_type.name, duration=0.2)
-    code = case.code(ErrorKind.QUOTA)
-    if code is None or case.job_type.token not in case.job_type.identity:
-        return
+    code = str(case.code(ErrorKind.QUOTA))
     aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)
     aws.fault("error", code=code, operation=case.job_type.start.api_name, times=1)
     assert case.start().execute(context)["status"] == case.succeeded
@@ -446,13 +456,12 @@ def test_another_request_is_not_taken_over(case: Case, aws: Emulator, context: C
     assert [job["status"] for job in aws.jobs()] == [case.cancelled, case.succeeded]
 
 
+@tokened
 def test_an_id_of_the_authors_own_is_never_adopted(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A static id would otherwise return yesterday's success."""
-    token = case.job_type.token
-    if token is None:
-        return
+    token = str(case.job_type.token)
     aws.configure(case.job_type.name, duration=0.1)
     own = {token: case.token, **({case.job_type.label: "mine"} if case.job_type.label else {})}
     case.start(**own).execute(Context())
@@ -467,13 +476,12 @@ def test_an_id_of_the_authors_own_is_never_adopted(
 
 
 @pytest.mark.parametrize("kind", ["drop_after", "server_error"])
+@tokened
 def test_an_id_of_the_authors_own_survives_a_lost_answer(
     case: Case, aws: Emulator, context: Context, kind: str
 ) -> None:
     """Our own repeated start must not be taken for somebody else's job."""
-    token = case.job_type.token
-    if token is None:
-        return
+    token = str(case.job_type.token)
     aws.configure(case.job_type.name, duration=0.1)
     aws.fault(kind, operation=case.job_type.start.api_name, times=1)
     assert case.start(**{token: case.token}).execute(context)["status"] == case.succeeded
@@ -672,12 +680,11 @@ def test_an_error_in_the_trigger_fails_the_task_and_cancels(
     assert only_job(aws)["status"] == case.cancelled
 
 
+@tokened
 def test_a_clear_learns_of_a_start_that_was_never_answered(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job whose id nobody was told must be ended all the same before another is started."""
-    if case.job_type.token is None:
-        return
     aws.script(case.job_type.name, duration=60)
     aws.configure(case.job_type.name, duration=0.2)
     aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)
@@ -688,6 +695,7 @@ def test_a_clear_learns_of_a_start_that_was_never_answered(
     assert first["ended"] <= second["created"]
 
 
+@tokenless
 def test_a_start_without_token_that_was_never_answered_is_said(
     case: Case,
     aws: Emulator,
@@ -696,8 +704,6 @@ def test_a_start_without_token_that_was_never_answered_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Where the API has no token, on-call must at least be told that a job may be running."""
-    if case.job_type.token is not None:
-        return
     aws.configure(case.job_type.name, duration=0.2)
 
     def die(*_: Any) -> None:
@@ -713,12 +719,11 @@ def test_a_start_without_token_that_was_never_answered_is_said(
     )
 
 
+@tokened
 def test_a_start_that_is_to_be_left_alone_is_not_asked_for_again(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To learn the id of a job that nobody would cancel, the question itself would start it."""
-    if case.job_type.token is None:
-        return
     aws.configure(case.job_type.name, duration=0.1)
     aws.fault("drop", operation=case.job_type.start.api_name, times=1)
     died_in_the_start(case, context, monkeypatch)
@@ -727,12 +732,11 @@ def test_a_start_that_is_to_be_left_alone_is_not_asked_for_again(
     assert len(aws.jobs()) == 1
 
 
+@tokened
 def test_a_start_that_cannot_be_asked_for_again_is_not_forgotten(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A right that is missing for an hour must not hide a job for ever."""
-    if case.job_type.token is None:
-        return
     aws.script(case.job_type.name, duration=60)
     aws.configure(case.job_type.name, duration=0.1)
     aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)

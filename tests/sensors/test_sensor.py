@@ -16,7 +16,7 @@ from airflow.sdk.exceptions import (
 )
 from botocore.exceptions import ClientError
 
-from airflow_jobs_provider.exceptions import AwsApiError, JobFailedError, JobNotFoundError
+from airflow_jobs_provider.exceptions import AwsApiError, JobCancelledError, JobFailedError, JobNotFoundError
 from tests.conftest import Context
 
 if TYPE_CHECKING:
@@ -199,3 +199,14 @@ def test_denied_reading_fails_at_once(
         with pytest.raises(AwsApiError, match="AccessDeniedException") as caught:
             case.sensor(**started, deferrable=deferrable).execute(context)
         assert isinstance(caught.value.__cause__, ClientError)
+
+
+@pytest.mark.parametrize("mode", ["poke", "reschedule", "deferred"])
+def test_a_cancelled_job_fails_it_in_every_mode(
+    case: Case, aws: Emulator, context: Context, started: dict[str, Any], mode: str
+) -> None:
+    """A job that somebody cancelled must not be waited for, and is no success."""
+    aws.settle(case.job_type.name, {}, case.cancelled)
+    options: dict[str, Any] = {"deferrable": True} if mode == "deferred" else {"mode": mode}
+    with pytest.raises(JobCancelledError, match=f"was cancelled .{case.cancelled}."):
+        case.sensor(**started, **options).execute(context)

@@ -7,7 +7,10 @@ from typing import Any
 
 from airflow.sdk import DAG
 
+from tests.cases import CASES
 from tests.live.job_types import LIVE_JOB_TYPES
+
+CANCELS: dict[str, Any] = {case.name: case.cancel_class for case in CASES}
 
 MODES: dict[str, dict[str, Any]] = {"worker": {"deferrable": False}, "deferred": {"deferrable": True}}
 SENSOR_MODES: dict[str, dict[str, Any]] = {
@@ -31,13 +34,19 @@ for name, live in LIVE_JOB_TYPES.items():
             live.operator(**common, retries=1, retry_delay=timedelta(seconds=1))
         with make_dag(f"{name}_{mode}_timeout", target="target"):
             live.operator(**common, execution_timeout=timedelta(seconds=12))
+    for mode, options in MODES.items():
+        cancel = CANCELS[name].job_type.cancel
+        ids = {key: f"{{{{ params.job.{key} }}}}" for key in cancel.parameters if key not in cancel.optional}
+        with make_dag(f"{name}_cancel_{mode}", job={}):
+            CANCELS[name](task_id="job", poll_interval=1, **options, **ids)
     describe = live.job_type.describe
     required = [key for key in describe.parameters if key not in describe.optional]
     for mode, options in SENSOR_MODES.items():
-        with make_dag(f"{name}_sensor_{mode}", good={}, bad={}):
+        with make_dag(f"{name}_sensor_{mode}", good={}, bad={}, gone={}):
             for task_id, job, patience in (
                 ("succeeds", "good", {"timeout": 120}),
                 ("fails", "bad", {"timeout": 120}),
+                ("is_told", "gone", {"timeout": 120}),
                 ("impatient", "bad", {"timeout": 4, "soft_fail": True}),
             ):
                 ids = {key: f"{{{{ params.{job}.{key} }}}}" for key in required}
