@@ -131,3 +131,14 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not path.exists() or (anchor and anchor not in anchors_of(path)):
             broken.append(link)
     assert broken == []
+
+
+def test_line_counts_are_true() -> None:
+    """A guide whose figures are wrong is not believed in the rest either."""
+    page = ROOT / "docs" / "adding-a-job-type.md"
+    rows = re.findall(r"\| \[`?[^\]]*`?\]\(([^)#]+)\) \| (\d+) \|", page.read_text())
+    added_to = {"kinds.py", "__init__.py", "provider_info.py", "cases.py", "job_types.py", "test_examples.py"}
+    whole = [(path, int(lines)) for path, lines in rows if Path(path).name not in added_to]
+    assert len(whole) >= 6
+    for path, lines in whole:
+        assert len((page.parent / path).read_text().splitlines()) == lines, path
