@@ -274,6 +274,26 @@ def test_a_delivery_that_fails_fails_the_task(aws: Emulator, context: Context) -
     assert CLOUDTRAIL.start(**DELIVERED, wait_for_delivery=False).execute(Context())["status"] == "FINISHED"
 
 
+async def test_a_deferred_wait_lasts_until_the_delivery(aws: Emulator, context: Context) -> None:
+    """The triggerer, too, must not take FINISHED for delivered."""
+    aws.configure(CLOUDTRAIL.name, duration=600)
+    operator = CLOUDTRAIL.start(**DELIVERED, deferrable=True)
+    with pytest.raises(TaskDeferred) as caught:
+        operator.execute(context)
+    aws.settle(CLOUDTRAIL.name, {}, "FINISHED", delivery_delay=0.6)
+    [event] = [fired async for fired in caught.value.trigger.run()]
+    result = operator.execute_complete(context, event.payload, **(caught.value.kwargs or {}))
+    assert result["details"]["DeliveryStatus"] == "SUCCESS"
+
+
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT"])
+def test_a_query_that_does_not_finish_says_why(aws: Emulator, context: Context, status: str) -> None:
+    """A query that ran into the hour's limit is no success either."""
+    aws.configure(CLOUDTRAIL.name, duration=0.1, status=status, error_message="it was too much")
+    with pytest.raises(JobFailedError, match=f"failed .{status}.: it was too much"):
+        CLOUDTRAIL.start().execute(context)
+
+
 def test_a_query_says_what_it_cost(
     aws: Emulator, context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
