@@ -24,6 +24,14 @@ def started(case: Case, aws: Emulator) -> dict[str, Any]:
     return {name: result[name] for name in case.job_type.identity}
 
 
+@pytest.fixture
+def ending(case: Case, aws: Emulator) -> dict[str, Any]:
+    """Start a job that takes long to end once it is cancelled, and return what names it."""
+    aws.configure(case.job_type.name, duration=600, cancel_delay=600)
+    result = case.start(wait_for_completion=False).execute(Context())
+    return {name: result[name] for name in case.job_type.identity}
+
+
 def test_a_running_job_is_cancelled_and_its_end_awaited(
     case: Case, aws: Emulator, context: Context, started: dict[str, Any]
 ) -> None:
@@ -36,10 +44,10 @@ def test_a_running_job_is_cancelled_and_its_end_awaited(
 
 
 def test_without_waiting_it_says_what_the_job_is_doing(
-    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+    case: Case, aws: Emulator, context: Context, ending: dict[str, Any]
 ) -> None:
     """A cancel that was only asked for must not be called one that has happened."""
-    result = case.cancel(**started, wait_for_completion=False).execute(context)
+    result = case.cancel(**ending, wait_for_completion=False).execute(context)
     assert result is not None
     assert result["status"] != case.cancelled
     assert aws.jobs()[0]["cancels"] == 1
@@ -131,11 +139,11 @@ def test_a_cancel_whose_effect_cannot_be_read_says_so(
 
 
 def test_a_job_that_vanishes_while_it_ends_is_missing_too(
-    case: Case, aws: Emulator, context: Context, started: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    case: Case, aws: Emulator, context: Context, ending: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """missing_ok means the end of the wait as well as its beginning."""
     monkeypatch.setattr("airflow_jobs_provider.watch._EVENTUALLY_CONSISTENT", 0.0)
-    operator = case.cancel(**started, deferrable=True, missing_ok=True)
+    operator = case.cancel(**ending, deferrable=True, missing_ok=True)
     with pytest.raises(TaskDeferred) as caught:
         operator.execute(context)
     kwargs = caught.value.kwargs
@@ -145,10 +153,10 @@ def test_a_job_that_vanishes_while_it_ends_is_missing_too(
 
 
 def test_deferred_it_waits_in_the_triggerer(
-    case: Case, aws: Emulator, context: Context, started: dict[str, Any]
+    case: Case, aws: Emulator, context: Context, ending: dict[str, Any]
 ) -> None:
     """A cancel that takes long must hold no worker."""
-    operator = case.cancel(**started, deferrable=True, execution_timeout=timedelta(hours=2))
+    operator = case.cancel(**ending, deferrable=True, execution_timeout=timedelta(hours=2))
     with pytest.raises(TaskDeferred) as caught:
         operator.execute(context)
     kwargs = caught.value.kwargs

@@ -803,8 +803,8 @@ def test_the_end_of_an_old_job_is_awaited_in_the_triggerer(
     case: Case, aws: Emulator, context: Context
 ) -> None:
     """A rollback that takes an hour must hold no worker."""
-    aws.script(case.job_type.name, duration=60, cancel_delay=1)
-    aws.configure(case.job_type.name, duration=0.2)
+    aws.script(case.job_type.name, duration=600, cancel_delay=600)
+    aws.configure(case.job_type.name, duration=600)
     crashed(case, aws, context)
     cleared = context.cleared()
     operator = case.start(deferrable=True)
@@ -812,7 +812,7 @@ def test_the_end_of_an_old_job_is_awaited_in_the_triggerer(
     assert event.method_name == "start_again"
     assert event.trigger.cancel_on_kill is False
     assert len(aws.jobs()) == 1
-    time.sleep(1)
+    aws.settle(case.job_type.name, {}, case.cancelled)
     with pytest.raises(TaskDeferred) as caught:
         operator.start_again(cleared, event={"snapshot": {}}, **event.kwargs)
     assert caught.value.method_name == "execute_complete"
