@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from typing import Any
 
 # Airflow reads its configuration when it is first imported.
@@ -70,6 +71,7 @@ class Context(dict[str, Any]):
 
     def __init__(self, ti: TaskInstance | None = None, store: TaskStateStore | None = None) -> None:
         super().__init__(ti=ti or TaskInstance(), task_state_store=store or TaskStateStore())
+        self["dag_run"] = SimpleNamespace(clear_number=0)
 
     def retried(self) -> Context:
         """Return the context of the next try after a failure."""

@@ -34,6 +34,7 @@ class JobRecord:
     :param try_number: of that try.
     :param max_tries: of the task instance at that time; a clear raises it ...
     :param retries: ... by the task's retries at the time of the clear.
+    :param clears: how often tasks of the run had been cleared by then.
     :param started_at: when the start was asked for (seconds since the epoch).
     :param confirmed: AWS has answered the start.
     :param succeeded: the job has; it stays on record because Airflow may yet fail the try.
@@ -47,6 +48,7 @@ class JobRecord:
     try_number: int
     max_tries: int
     retries: int
+    clears: int
     started_at: float
     confirmed: bool = False
     succeeded: bool = False
@@ -64,6 +66,8 @@ class JobRecordStore:
         self._store: Any = context["task_state_store"]
         self._ti: Any = context["ti"]
         self._retries = operator.retries or 0
+        # Airflow 3.3 counts here how often tasks of the run were cleared.
+        self._clears = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
 
     def load(self) -> JobRecord | None:
         """Return what the last try left."""
@@ -79,12 +83,15 @@ class JobRecordStore:
     def was_cleared_since(self, record: JobRecord) -> bool:
         """Whether a clear, not a retry, lies between the try that wrote a record and this one.
 
-        Airflow says neither. A clear sets ``max_tries`` to the tries so far and the task's retries; a task
-        instance that was deleted and made again starts to count its tries anew.
+        Airflow says neither. A clear sets ``max_tries`` to the tries so far and the task's retries, but
+        not for a running task: there, the run's count of clears tells. (It counts clears of other tasks
+        of the run, too: a retry after one of those ends the job and starts another.) A task instance that
+        was deleted and made again starts to count its tries anew.
         """
         ti = self._ti
         raised = (record.max_tries, record.retries) != (ti.max_tries, self._retries)
-        return not record.is_of(ti) and (raised or ti.try_number <= record.try_number)
+        counted = self._clears != record.clears
+        return not record.is_of(ti) and (raised or counted or ti.try_number <= record.try_number)
 
     def begin(self, run: JobRun | None, sent: Mapping[str, str], request: str) -> JobRecord:
         """Record that this try is about to start a job. It raises where Airflow cannot keep it."""
@@ -97,6 +104,7 @@ class JobRecordStore:
                 try_number=self._ti.try_number,
                 max_tries=self._ti.max_tries,
                 retries=self._retries,
+                clears=self._clears,
                 started_at=time.time(),
             )
         )
@@ -122,6 +130,7 @@ class JobRecordStore:
                 try_number=ti.try_number,
                 max_tries=ti.max_tries,
                 retries=self._retries,
+                clears=self._clears,
             )
         )
 

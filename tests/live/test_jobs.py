@@ -105,8 +105,8 @@ def test_clear(cells: Cells, mode: str) -> None:
         assert cell.statuses() == [cell.case.cancelled, cell.case.succeeded]
         assert cell.jobs()[1]["cancels"] == 0
 
-    # Long enough for the new try to be seen while it waits.
-    cells.configure(duration=600, cancel_delay=15 if mode == "deferred" else 3)
+    # Long enough for the new try to be there before the old job has ended.
+    cells.configure(duration=600, cancel_delay=15 if mode == "deferred" else 8)
     cells.each(starts_anew)
 
 

@@ -428,6 +428,19 @@ def test_a_clear_cancels_and_starts_anew(case: Case, aws: Emulator, context: Con
     assert first["ended"] <= second["created"]
 
 
+def test_a_clear_of_a_running_task_is_no_retry(case: Case, aws: Emulator, context: Context) -> None:
+    """Airflow leaves max_tries as it is; a job that the old worker cancels must not be taken over."""
+    aws.script(case.job_type.name, duration=60, cancel_delay=1)
+    aws.configure(case.job_type.name, duration=0.2)
+    crashed(case, aws, context)
+    later = context.retried()
+    later["dag_run"].clear_number = 1
+    assert case.start().execute(later)["status"] == case.succeeded
+    first, second = aws.jobs()
+    assert first["status"] == case.cancelled
+    assert first["ended"] <= second["created"]
+
+
 def test_a_deleted_task_instance_counts_as_cleared(case: Case, aws: Emulator, context: Context) -> None:
     """A task instance made again starts to count its tries anew: that is no retry."""
     aws.script(case.job_type.name, duration=60)
