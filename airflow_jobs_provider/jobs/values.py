@@ -7,6 +7,7 @@ has been scheduled, and a record written.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 _SHOWN = 200
 
 
-class Value:
+class Value(ABC):
     """A kind of value."""
 
     def rendered(self, value: object) -> object:
@@ -25,13 +26,13 @@ class Value:
         """
         return value
 
+    @abstractmethod
     def read(self, name: str, value: object) -> Any:
         """Return the value as the API takes it.
 
         :param name: of the parameter, for the error.
         :raises ValueError: with one sentence that names the parameter and the value.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

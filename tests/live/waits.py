@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, TypeVar
 
 from tests.live.processes import LiveError
@@ -18,7 +19,7 @@ TERMINAL = frozenset({"success", "failed", "skipped", "upstream_failed", "remove
 """States that a task instance or a run does not leave by itself."""
 
 
-class Waits(AirflowApi):
+class Waits(AirflowApi, ABC):
     """The waits of :class:`tests.live.airflow.LocalAirflow`; every time-out is in seconds.
 
     :ivar look_every: seconds between two looks; many that wait at once would keep the API server busy.
@@ -26,9 +27,9 @@ class Waits(AirflowApi):
 
     look_every = 0.2
 
+    @abstractmethod
     def component_log(self, name: str) -> str:
         """The end of a component's log, for the end of a message."""
-        raise NotImplementedError
 
     def wait_for_dag(
         self, dag_id: str, *, parsed_after: datetime | None = None, timeout: float = 30.0
