@@ -16,13 +16,8 @@ from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.operators.asking import StartCall
 from airflow_jobs_provider.operators.common import PATIENCE
 from airflow_jobs_provider.operators.earlier import EarlierJob
-from airflow_jobs_provider.operators.record import (
-    JobRecord,
-    JobRecordStore,
-    derive_label,
-    derive_token,
-    fingerprint,
-)
+from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
+from airflow_jobs_provider.operators.tokens import derive_label, derive_token, fingerprint
 from airflow_jobs_provider.pages import find_running
 from airflow_jobs_provider.steps import drive
 
