@@ -102,6 +102,7 @@ class EmulatorControl(ABC):
         code: str | None = None,
         http_status: int | None = None,
         message: str | None = None,
+        containing: str | None = None,
     ) -> None:
         """Make calls go wrong.
 
@@ -122,6 +123,7 @@ class EmulatorControl(ABC):
         :param code: the AWS error code.
         :param http_status: 400 to 599; by default what the botocore model says for the code.
         :param message: the error's message.
+        :param containing: only calls with a parameter whose value has this text in it, the name of a target say.
         """
 
     @abstractmethod

@@ -190,7 +190,7 @@ class Emulator(EmulatorControl):
         """Write into the journal how a call ended."""
         self._journal.answered(call, outcome, status)
 
-    def strike(self, service: str, operation: str) -> Fault | None:
+    def strike(self, service: str, operation: str, parameters: Mapping[str, Any]) -> Fault | None:
         """Wait as the faults say, and return the one that the call must fail with, if any."""
         if not self._faults:
             return None
@@ -198,7 +198,7 @@ class Emulator(EmulatorControl):
         with self.lock:
             for fault in self._faults:
                 # Of several failures only the first one is used up.
-                if (fault.kind == "delay" or hit is None) and fault.strikes(service, operation):
+                if (fault.kind == "delay" or hit is None) and fault.strikes(service, operation, parameters):
                     delay += fault.delay or 0.0
                     hit = hit if fault.kind == "delay" else fault
             self._faults = [fault for fault in self._faults if fault.times != 0]

@@ -50,6 +50,7 @@ _CHECKS: Mapping[str, Check] = {
     "code": optional(text),
     "http_status": optional(_error_status),
     "message": optional(text),
+    "containing": optional(text),
 }
 
 
@@ -67,14 +68,19 @@ class Fault:
     code: str | None = None
     http_status: int | None = None
     message: str | None = None
+    containing: str | None = None
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - no secret
 
-    def strikes(self, service: str, operation: str) -> bool:
+    def strikes(self, service: str, operation: str, parameters: Mapping[str, Any]) -> bool:
         """Return whether it hits this call, and count it."""
         if self.service not in (None, service) or self.operation not in (None, operation) or self.times == 0:
+            return False
+        if self.containing is not None and not any(
+            self.containing in str(value) for value in parameters.values()
+        ):
             return False
         if self.probability is not None and self._random.random() >= self.probability:
             return False

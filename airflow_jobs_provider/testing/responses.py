@@ -125,7 +125,7 @@ class EmulatedResponse(BaseResponse):
         unreadable: str | None,
     ) -> tuple[Any, str]:
         """Return the answer and the journal's word for it; None for a connection that drops."""
-        fault = self.emulator.strike(self.service, str(operation.name))
+        fault = self.emulator.strike(self.service, str(operation.name), parameters)
         if fault is not None and fault.kind == "drop":
             return None, ""
         if fault is not None and fault.kind != "drop_after":

@@ -85,6 +85,15 @@ def test_fault_is_used_up(server: EmulatorServer, sales: DataSet) -> None:
     ]
 
 
+def test_fault_of_one_target(server: EmulatorServer, sales: DataSet) -> None:
+    """Tests that run side by side must not disturb each other."""
+    sales.create()
+    server.emulator.fault("throttle", containing="another-data-set")
+    assert outcomes(sales.describe, 1) == ["ok"]
+    server.emulator.fault("throttle", containing=sales.ids["DataSetId"])
+    assert outcomes(sales.describe, 1) == ["ThrottlingException"]
+
+
 def test_faults_can_be_cleared(server: EmulatorServer, sales: DataSet) -> None:
     """An outage of AWS needs an end."""
     sales.create()
