@@ -103,6 +103,7 @@ class EmulatorControl(ABC):
         http_status: int | None = None,
         message: str | None = None,
         containing: str | None = None,
+        lasts: float | None = None,
     ) -> None:
         """Make calls go wrong.
 
@@ -123,7 +124,8 @@ class EmulatorControl(ABC):
         :param code: the AWS error code.
         :param http_status: 400 to 599; by default what the botocore model says for the code.
         :param message: the error's message.
-        :param containing: only calls with a parameter whose value has this text in it, the name of a target say.
+        :param containing: only calls with a parameter whose value has this text in it, a target's name say.
+        :param lasts: for how many seconds from now; None for ever.
         """
 
     @abstractmethod

@@ -97,6 +97,8 @@ class Emulator(EmulatorControl):
     def fault(self, kind: str, **options: Any) -> None:
         fault = fault_of(kind, options)
         with self.lock:
+            if fault.lasts is not None:
+                fault.ends = self.clock.time() + fault.lasts
             self._faults.append(fault)
 
     def clear_faults(self) -> None:
@@ -196,6 +198,8 @@ class Emulator(EmulatorControl):
             return None
         delay, hit = 0.0, None
         with self.lock:
+            now = self.clock.time()
+            self._faults = [fault for fault in self._faults if fault.ends is None or now < fault.ends]
             for fault in self._faults:
                 # Of several failures only the first one is used up.
                 if (fault.kind == "delay" or hit is None) and fault.strikes(service, operation, parameters):

@@ -51,6 +51,7 @@ _CHECKS: Mapping[str, Check] = {
     "http_status": optional(_error_status),
     "message": optional(text),
     "containing": optional(text),
+    "lasts": optional(seconds),
 }
 
 
@@ -69,6 +70,9 @@ class Fault:
     http_status: int | None = None
     message: str | None = None
     containing: str | None = None
+    lasts: float | None = None
+    #: When it is over (the emulator's clock).
+    ends: float | None = field(default=None, init=False)
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

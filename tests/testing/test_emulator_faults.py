@@ -94,6 +94,15 @@ def test_fault_of_one_target(server: EmulatorServer, sales: DataSet) -> None:
     assert outcomes(sales.describe, 1) == ["ThrottlingException"]
 
 
+def test_fault_ends_by_itself(server: EmulatorServer, sales: DataSet) -> None:
+    """An outage that a test begins must not need the test to end it."""
+    sales.create()
+    server.emulator.fault("throttle", lasts=0.0)
+    assert outcomes(sales.describe, 1) == ["ok"]
+    server.emulator.fault("throttle", lasts=600)
+    assert outcomes(sales.describe, 1) == ["ThrottlingException"]
+
+
 def test_faults_can_be_cleared(server: EmulatorServer, sales: DataSet) -> None:
     """An outage of AWS needs an end."""
     sales.create()
