@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 # XCom of a start operator: which job it waits for, and for which task instance.
 XCOM_KEY = "aws_job"
 
-# The triggerer's supervisor never answers a message that it does not know, and a fresh triggerer's first
-# answer takes its time (Airflow 3.3; 3 to 10 seconds measured on 2 cores).
-_PATIENCE = 30.0
+# The triggerer's supervisor never answers a message that it does not know, and its first answer takes its
+# time: it imports half of Airflow for it (Airflow 3.3; 3 to 10 seconds measured on 2 cores, and more than 30
+# on busy ones). To give up too early is to cancel the jobs of all triggers that have only moved.
+_PATIENCE = 120.0
 
 
 def claim(ti: Any, run: JobRun) -> None:

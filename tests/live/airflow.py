@@ -162,6 +162,17 @@ class LocalAirflow(Waits):
         self.components[name].wait(timeout)
         self._launch(name, timeout=timeout)
 
+    def expect_ends(self) -> None:
+        """Take no component's end for a failure from now on, until it is started anew."""
+        for component in self.components.values():
+            component.expect_end()
+
+    def revive(self, timeout: float = 60.0) -> list[str]:
+        """Start the components that have ended by themselves, as a supervisor would; return their names."""
+        ended = [name for name, component in self.components.items() if not component.alive]
+        self._launch(*ended, timeout=timeout)
+        return ended
+
     def task_process(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, timeout: float = 15.0
     ) -> psutil.Process:

@@ -92,10 +92,14 @@ class Component:
         if self._popen is not None and not self.alive and not self._may_end:
             raise LiveError(f"{self.name} died with exit status {self._popen.returncode}.{self.tail()}")
 
+    def expect_end(self) -> None:
+        """Take its end for no failure from now on, until it is started anew."""
+        self._may_end = True
+
     def signal(self, number: int, *, whole: bool = False) -> None:
         """Send a signal to the component, or with ``whole`` to everything it started as well."""
         if number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            self._may_end = True
+            self.expect_end()
         for process in self.processes() if whole else [psutil.Process(self.pid)] if self.alive else []:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
@@ -227,13 +231,22 @@ def wait_for_port(component: Component, port: int, timeout: float = 30.0) -> Non
     """Wait until ``component`` accepts connections on ``port``."""
 
     def answers() -> bool:
-        component.ensure_alive()
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
         return False
 
-    if not _wait_until(answers, timeout):
-        raise LiveError(f"{component.name} did not listen on port {port} in {timeout:g} s.{component.tail()}")
+    wait_until_ready(component, answers, timeout, f"listen on port {port}")
+
+
+def wait_until_ready(component: Component, ready: Callable[[], bool], timeout: float, does: str) -> None:
+    """Wait until ``component`` does something, and fail at once if it dies instead."""
+
+    def lives_and_is_ready() -> bool:
+        component.ensure_alive()
+        return ready()
+
+    if not _wait_until(lives_and_is_ready, timeout):
+        raise LiveError(f"{component.name} did not {does} in {timeout:g} s.{component.tail()}")
 
 
 def tail(path: Path, name: str, lines: int = 15) -> str:
