@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help install check lint types unit live test demo format clean
+.PHONY: help install check lint types unit live matrix test demo format clean
 
 help:
 	@sed -nE 's/^([a-z]+):.*## /make \1\t/p' Makefile
@@ -36,6 +36,9 @@ unit: install
 
 live: install ## real Airflow processes against the emulated AWS
 	$(BIN)/python -m pytest -q tests/live
+
+matrix: install ## the live tests again, and what they have seen into the table of the kill matrix
+	$(BIN)/python -m pytest -q tests/live --write-matrix
 
 test: check live ## everything
 

@@ -30,6 +30,7 @@ import psutil
 
 from tests.live import home as homes
 from tests.live.home import aws_connection
+from tests.live.logs import read_log
 from tests.live.processes import (
     Component,
     LiveError,
@@ -140,6 +141,10 @@ class LocalAirflow(Waits):
         path.write_text(source)
         return path
 
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
+        """What one try of a task logged, on the worker and in the triggerer; empty if nothing yet."""
+        return read_log(self.home / "logs" / "tasks", dag_id, run_id, task_id, try_number, map_index)
+
     def component_log(self, name: str) -> str:
         """The end of a component's log, set off for the end of a message."""
         return self.components[name].tail()
@@ -152,6 +157,10 @@ class LocalAirflow(Waits):
         SIGSTOP with ``whole`` freezes it, SIGCONT thaws it.
         """
         self.components[name].signal(number, whole=whole)
+
+    def may_end(self, name: str) -> None:
+        """Let a component die of what a test does, if Airflow cannot bear it."""
+        self.components[name].may_end = True
 
     def restart(self, name: str, number: int = signal.SIGTERM, timeout: float = 60.0) -> None:
         """End a component with a signal, start it anew, and wait until it works.
@@ -180,13 +189,9 @@ class LocalAirflow(Waits):
 
         def running() -> psutil.Process | None:
             found = self.task_instance(dag_id, run_id, task_id, map_index)
-            # The task runner gives itself this title before it loads the DAG.
+            # The task runner gives itself this title before it loads the DAG; no other Airflow has this id.
             title = f"airflow worker -- {found.get('id')}"
-            for process in find([self.components["scheduler"]]):
-                with contextlib.suppress(psutil.Error):
-                    if " ".join(process.cmdline()).strip() == title:
-                        return process
-            return None
+            return next((each for each in psutil.process_iter() if _title(each) == title), None)
 
         return self.wait_until(
             running, timeout, lambda: f"No process runs task {task_id} of run {run_id}", "scheduler"
@@ -240,3 +245,10 @@ class LocalAirflow(Waits):
             return f"Airflow is not healthy: {self.health()}."
 
         self.wait_until(working, timeout, late, *names)
+
+
+def _title(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline()).strip()
+    except psutil.Error:
+        return ""

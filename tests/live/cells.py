@@ -7,31 +7,36 @@ import string
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 import pytest
 
+from airflow_jobs_provider.jobs.run import JobState
 from tests.cases import CASES
 from tests.live.job_types import LIVE_JOB_TYPES, TARGET
+from tests.live.looks import PAUSE, Looks
+from tests.live.waits import TERMINAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from psutil import Process
 
+    from airflow_jobs_provider.jobs.parts import Operation
     from airflow_jobs_provider.jobs.run import JobRun
     from airflow_jobs_provider.testing import EmulatorClient
     from tests.cases import Case
     from tests.live.airflow import LocalAirflow
     from tests.live.job_types import LiveJobType
 
+# Seconds in which Airflow does what it does by itself, on a machine that is busy with other tests.
+PATIENCE = 120.0
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
-# Seconds between two looks at the same thing.
-_PAUSE = 1.0
 
 
 def new_target() -> str:
@@ -48,6 +53,7 @@ class Cell:
     live: LiveJobType = field(repr=False)
     airflow: LocalAirflow = field(repr=False)
     emulator: EmulatorClient = field(repr=False)
+    looks: Looks = field(repr=False)
     target: str = field(default_factory=new_target)
     dag_id: str = ""
     run_id: str = ""
@@ -57,16 +63,40 @@ class Cell:
         """The job type's name."""
         return self.case.name
 
+    def on_a_new_target(self) -> Cell:
+        """Return a cell of the same job type."""
+        return replace(self, target=new_target(), dag_id="", run_id="")
+
+    def leave(self) -> None:
+        """Look no more at the run that was started last."""
+        self.looks.end(self.run_id)
+
     # The emulator
 
     def jobs(self) -> list[dict[str, Any]]:
         """Return the jobs that were started on this target."""
-        jobs = self.emulator.jobs(self.name)
+        jobs = self.looks.jobs(self.name, time.monotonic())
         return [job for job in jobs if any(self.target in str(value) for value in job["parameters"].values())]
 
     def statuses(self) -> list[str]:
         """Return what the jobs on this target are doing."""
         return [job["status"] for job in self.jobs()]
+
+    def history(self) -> list[str]:
+        """Return the states of the jobs on this target, in order.
+
+        There were never two at once, and none was asked to end that was wanted: that does not depend on what
+        has happened.
+        """
+        jobs = self.jobs()
+        for earlier, later in pairwise(jobs):
+            assert earlier["ended"] is not None, f"two jobs at once: {jobs}"
+            assert earlier["ended"] <= later["created"], f"two jobs at once: {jobs}"
+        states = [self.case.job_type.states[job["status"]] for job in jobs]
+        for job, state in zip(jobs, states, strict=True):
+            ended_by_us = state in (JobState.CANCELLED, JobState.STOPPING)
+            assert ended_by_us or not job["cancels"], f"a wanted job was to be cancelled: {job}"
+        return [state.value for state in states]
 
     def is_cancelled(self) -> bool:
         """Whether one job was started and is cancelled."""
@@ -112,19 +142,40 @@ class Cell:
 
     # Airflow
 
+    def add_dag(self, mode: str | None) -> None:
+        """Write a DAG of this cell's own, ``<job type>_<mode>_<target>``; ``None`` takes its task out."""
+        if mode is not None:
+            self.dag_id = f"{self.name}_{mode}_{self.target}"
+        arguments = {**self.live.arguments, "deferrable": mode == "deferred", "poll_interval": 1}
+        task = (
+            "EmptyOperator(task_id='other')"
+            if mode is None
+            else f"live.operator(task_id='job', **{arguments!r})"
+        )
+        self.airflow.add_dag(
+            f"{self.target}.py",
+            "from airflow.providers.standard.operators.empty import EmptyOperator\n"
+            "from airflow.sdk import DAG\n"
+            "from tests.live.job_types import LIVE_JOB_TYPES\n"
+            f"live = LIVE_JOB_TYPES[{self.name!r}]\n"
+            f"with DAG({self.dag_id!r}, schedule=None, params={{'target': {self.target!r}}}):\n    {task}\n",
+        )
+
     def start(self, mode: str, **conf: Any) -> None:
         """Trigger the DAG of a mode."""
         self.dag_id = f"{self.name}_{mode}"
         self.run_id = self.airflow.trigger(self.dag_id, conf=conf or {"target": self.target})
+        self.looks.begin(self.run_id)
 
     def start_and_wait(self, mode: str) -> None:
         """Trigger the DAG of a mode, and wait until the task waits for its job."""
         self.start(mode)
+        self.until(lambda: bool(self.jobs()), "a job was started")
         if mode.startswith("deferred"):
-            self.is_deferred()
+            self.sees("deferred")
+            self.until(lambda: bool(self.readings()), "a triggerer reads the job")
         else:
             self.sees("running")
-        self.until(lambda: bool(self.jobs()), "a job was started")
 
     def is_deferred(self) -> None:
         """Wait until the task is deferred, and its trigger runs: it could not be told of a kill before."""
@@ -133,9 +184,15 @@ class Cell:
 
     def sees(self, *states: str, task_id: str = "job", try_number: int = 0) -> None:
         """Wait until a task is in one of these states."""
-        self.airflow.wait_for_task(
-            self.dag_id, self.run_id, task_id, *states, try_number=try_number, timeout=90
-        )
+        since, end = time.monotonic(), time.monotonic() + PATIENCE
+        while True:
+            task = self.looks.task(self.dag_id, self.run_id, task_id, since)
+            counts = task.get("try_number", -1) >= try_number
+            if counts and task.get("state") in states:
+                return
+            told = f"task {task_id} is {task.get('state')} in try {task.get('try_number')}, not {states}"
+            assert not counts or task["state"] not in TERMINAL, told
+            assert time.monotonic() < end, f"{told} for {PATIENCE:g} seconds"
 
     def ends(self, *states: str) -> None:
         """Wait until the run is in one of these states; by default "success"."""
@@ -174,12 +231,47 @@ class Cell:
                 told += [f"log of try {number}:", *self.log(number, task["task_id"]).splitlines()[-15:]]
         return "\n".join(told)
 
-    def until(self, condition: Callable[[], bool], what: str, timeout: float = 60.0) -> None:
+    def readings(self) -> list[dict[str, Any]]:
+        """Return the calls that have read the last job on this target."""
+        ids = {str(value) for value in self.jobs()[-1]["ids"].values()}
+        return self.looks.calls(self.case.job_type.describe.api_name, ids, time.monotonic())
+
+    def starts(self) -> list[dict[str, Any]]:
+        """Return the calls that asked for a job on this target."""
+        calls = self.looks.calls(self.case.job_type.start.api_name, (), time.monotonic())
+        return [call for call in calls if self.target in str(call["parameters"])]
+
+    def fault_start(self, kind: str, **options: Any) -> None:
+        """Make starts on this target go wrong."""
+        self._fault(self.case.job_type.start, kind, self.target, **options)
+
+    def fault_readings(self, kind: str, **options: Any) -> None:
+        """Make readings of the last job on this target go wrong."""
+        self._fault(self.case.job_type.describe, kind, self._own_id(), **options)
+
+    def fault_cancels(self, kind: str, **options: Any) -> None:
+        """Make cancels of the last job on this target go wrong."""
+        self._fault(self.case.job_type.cancel, kind, self._own_id(), **options)
+
+    def _own_id(self) -> str:
+        """Return what only the last job on this target is called."""
+        return str(list(self.jobs()[-1]["ids"].values())[-1])
+
+    def _fault(self, operation: Operation, kind: str, containing: str, **options: Any) -> None:
+        self.emulator.fault(
+            kind,
+            service=self.case.job_type.service,
+            operation=operation.api_name,
+            containing=containing,
+            **options,
+        )
+
+    def until(self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
         """Wait for something that Airflow does by itself."""
         end = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < end, f"not seen within {timeout:g} seconds: {what}; {self.jobs()}"
-            time.sleep(_PAUSE)
+            time.sleep(PAUSE / 2)
 
 
 class Cells:
@@ -188,13 +280,19 @@ class Cells:
     def __init__(self, airflow: LocalAirflow, emulator: EmulatorClient) -> None:
         emulator.reset()
         self.airflow = airflow
-        self._cells = [Cell(case, LIVE_JOB_TYPES[case.name], airflow, emulator) for case in CASES]
+        looks = Looks(airflow, emulator)
+        self._cells = [Cell(case, LIVE_JOB_TYPES[case.name], airflow, emulator, looks) for case in CASES]
         self._emulator = emulator
 
     def configure(self, **life: Any) -> None:
         """Set the life of all jobs that are started from now on."""
         for cell in self._cells:
-            self._emulator.configure(cell.name, **life)
+            self._emulator.configure(cell.name, **cell.live.unlimited, **life)
+
+    @property
+    def all(self) -> list[Cell]:
+        """The cells."""
+        return list(self._cells)
 
     def configure_failure(self) -> None:
         """Let all jobs fail, each as its type does."""
@@ -208,19 +306,16 @@ class Cells:
 
     def each(self, scenario: Callable[[Cell], object]) -> None:
         """Run a scenario for all job types at once; fail with what went wrong with any of them."""
-        before, self.airflow.look_every = self.airflow.look_every, _PAUSE
-        try:
-            with ThreadPoolExecutor(len(self._cells)) as pool:
-                told = list(pool.map(partial(_failure, scenario), self._cells))
-        finally:
-            self.airflow.look_every = before
+        with ThreadPoolExecutor(len(self._cells)) as pool:
+            told = list(pool.map(partial(failure_of, scenario), self._cells))
         failures = [text for text in told if text is not None]
         if failures:
             heading = f"{len(failures)} of {len(told)} job types"
             pytest.fail("\n\n".join([heading, *failures]), pytrace=False)
 
 
-def _failure(scenario: Callable[[Cell], object], cell: Cell) -> str | None:
+def failure_of(scenario: Callable[[Cell], object], cell: Cell) -> str | None:
+    """Run a scenario for a job type; return what went wrong."""
     try:
         scenario(cell)
     except Exception as error:  # noqa: BLE001 - told with those of the other job types

@@ -12,10 +12,59 @@ from airflow_jobs_provider.testing import EmulatorClient
 from tests.live.airflow import LocalAirflow, aws_connection
 from tests.live.cells import Cells
 from tests.live.home import clean_environment
+from tests.live.looks import PAUSE
+from tests.live.postgres import PostgresServer
 from tests.live.processes import Component, free_port, interrupted_by_sigterm, wait_for_port
+from tests.live.table import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
+
+
+_SEEN = Seen()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what ``make matrix`` asks for."""
+    parser.addoption("--write-matrix", action="store_true", help="write the tables of the kill matrix")
+    parser.addoption("--times", type=int, default=1, help="how often each cell of the kill matrix is run")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line(
+        "markers", "kill_matrix(event, job, modes, next_try=''): shows a row of the kill matrix"
+    )
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note which rows there are to be seen; tests of one file, or of one name, are not the whole matrix."""
+    config = session.config
+    everything = Path(__file__).parent in {Path(arg).resolve() for arg in config.args}
+    if everything and not config.option.keyword and not config.option.markexpr:
+        _SEEN.expect(session.items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Note what was seen."""
+    report = yield
+    if call.when == "call":
+        _SEEN.saw(item, passed=report.passed)
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Hold the tables of the kill matrix against what was seen, or write them."""
+    if not _SEEN.is_whole:
+        return
+    if session.config.getoption("--write-matrix", default=False):
+        _SEEN.write()
+    elif exitstatus == pytest.ExitCode.OK and (files := _SEEN.differences()):
+        sys.stderr.write(f"\nThe kill matrix in {' and '.join(files)} is not what was seen: make matrix\n")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
@@ -38,11 +87,28 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorClien
 
 
 @pytest.fixture(scope="session")
-def airflow(emulator: EmulatorClient) -> Iterator[LocalAirflow]:
+def postgres() -> Iterator[PostgresServer]:
+    """The server of the metadata database: SQLite stands still where a hundred tasks want to write."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def airflow(emulator: EmulatorClient, postgres: PostgresServer) -> Iterator[LocalAirflow]:
     """A running Airflow with the DAGs in ``tests/live/dags``; its AWS connection leads to the emulator."""
-    dags = Path(__file__).parent / "dags"
-    with LocalAirflow(dags=dags, connections={"aws_default": aws_connection(emulator.url)}) as airflow:
+    with LocalAirflow(
+        dags=Path(__file__).parent / "dags",
+        connections={"aws_default": aws_connection(emulator.url)},
+        database=postgres.url,
+    ) as airflow:
+        airflow.look_every = PAUSE
         yield airflow
+
+
+@pytest.fixture(scope="module")
+def module_cells(airflow: LocalAirflow, emulator: EmulatorClient) -> Cells:
+    """The same for all tests of a module, which run side by side."""
+    return Cells(airflow, emulator)
 
 
 @pytest.fixture

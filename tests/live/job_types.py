@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.operators.bedrock import BedrockStartIngestionJobOperator
@@ -42,6 +42,7 @@ class LiveJobType:
     :param progress: settings of the emulator for a job that has succeeded.
     :param shown: what the task's log then says.
     :param exclusive: a target runs one job at a time.
+    :param unlimited: settings of the emulator for an account that runs as many jobs as it likes.
     """
 
     operator: Any
@@ -50,6 +51,7 @@ class LiveJobType:
     progress: Mapping[str, Any]
     shown: str
     exclusive: bool = False
+    unlimited: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def job_type(self) -> JobType:
@@ -71,6 +73,7 @@ _ALL = (
         arguments={"knowledge_base_id": TARGET, "data_source_id": TARGET},
         sensor=BedrockIngestionJobSensor,
         progress={"statistics": {"numberOfDocumentsScanned": 42}},
+        unlimited={"limit_per_account": None},
         shown="scanned 42",
         exclusive=True,
     ),
@@ -108,6 +111,7 @@ _ALL = (
         arguments={"query_statement": f"SELECT * FROM {TARGET}"},
         sensor=CloudTrailQuerySensor,
         progress={"bytes_scanned": 42},
+        unlimited={"limit_per_account": None},
         shown="bytes scanned 42",
     ),
     LiveJobType(
@@ -120,6 +124,7 @@ _ALL = (
         },
         sensor=LogsQuerySensor,
         progress={"bytes_scanned": 42},
+        unlimited={"limit_per_account": None},
         shown="bytes scanned 42",
     ),
 )

@@ -55,7 +55,7 @@ class Component:
         self._cwd = cwd
         self._popen: subprocess.Popen[bytes] | None = None
         self.sessions: set[int] = set()
-        self._may_end = False
+        self.may_end = False
 
     def start(self) -> None:
         """Start the process, or start it anew after it has ended."""
@@ -73,7 +73,7 @@ class Component:
                 start_new_session=True,
             )
         self.sessions.add(self._popen.pid)
-        self._may_end = False
+        self.may_end = False
 
     @property
     def pid(self) -> int:
@@ -89,12 +89,12 @@ class Component:
 
     def ensure_alive(self) -> None:
         """Raise a :class:`LiveError` if the component ended though nobody asked it to."""
-        if self._popen is not None and not self.alive and not self._may_end:
+        if self._popen is not None and not self.alive and not self.may_end:
             raise LiveError(f"{self.name} died with exit status {self._popen.returncode}.{self.tail()}")
 
     def expect_end(self) -> None:
         """Take its end for no failure from now on, until it is started anew."""
-        self._may_end = True
+        self.may_end = True
 
     def signal(self, number: int, *, whole: bool = False) -> None:
         """Send a signal to the component, or with ``whole`` to everything it started as well."""

@@ -21,14 +21,6 @@ Json = dict[str, Any]
 PATIENCE = 20.0
 """Seconds for which a call is tried again when the API server does not answer or fails."""
 
-_SAID = frozenset(
-    [
-        *("timestamp", "level", "event", "logger", "filename", "lineno", "error_detail"),
-        *("dag_id", "run_id", "task_id", "map_index", "try_number", "ti_id"),
-    ]
-)
-"""Fields of a structured log line that are shown in another form or known to its reader."""
-
 
 class AirflowApi:
     """A client of ``/api/v2`` that speaks of DAGs, runs and task instances.
@@ -221,13 +213,6 @@ class AirflowApi:
         path = f"{_task(dag_id, run_id, task_id)}/links"
         return dict(self.request("GET", path, params={"map_index": map_index})["extra_links"])
 
-    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
-        """What one try of a task logged, on the worker and in the triggerer; empty if nothing yet."""
-        path = f"{_task(dag_id, run_id, task_id)}/logs/{try_number}"
-        params = {"map_index": map_index, "full_content": True}
-        answer = self.request("GET", path, params=params, missing_ok=True)
-        return "\n".join(_line(entry) for entry in answer["content"]) if answer else ""
-
 
 def _run(dag_id: str, run_id: str) -> str:
     return f"/dags/{quote(dag_id)}/dagRuns/{quote(run_id)}"
@@ -236,13 +221,3 @@ def _run(dag_id: str, run_id: str) -> str:
 def _task(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
     mapped = f"/{map_index}" if map_index >= 0 else ""
     return f"{_run(dag_id, run_id)}/taskInstances/{quote(task_id)}{mapped}"
-
-
-def _line(entry: str | Json) -> str:
-    if isinstance(entry, str):
-        return entry
-    rest = [f"{name}={value}" for name, value in entry.items() if name not in _SAID and value]
-    for error in entry.get("error_detail") or ():
-        frame = error["frames"][-1] if error["frames"] else {"filename": "?", "lineno": 0}
-        rest.append(f"{error['exc_type']}: {error['exc_value']} ({frame['filename']}:{frame['lineno']})")
-    return " ".join([entry.get("timestamp") or "", entry.get("level") or "", entry["event"], *rest]).strip()

@@ -28,6 +28,10 @@ class Waits(AirflowApi, ABC):
     look_every = 0.2
 
     @abstractmethod
+    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
+        """What one try of a task logged, on the worker and in the triggerer; empty if nothing yet."""
+
+    @abstractmethod
     def component_log(self, name: str) -> str:
         """The end of a component's log, for the end of a message."""
 

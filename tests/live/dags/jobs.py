@@ -32,8 +32,6 @@ for name, live in LIVE_JOB_TYPES.items():
         common = {"task_id": "job", "poll_interval": 1, **options, **live.arguments}
         with make_dag(f"{name}_{mode}", target="target"):
             live.operator(**common, retries=1, retry_delay=timedelta(seconds=1))
-        with make_dag(f"{name}_{mode}_timeout", target="target"):
-            live.operator(**common, execution_timeout=timedelta(seconds=12))
     for mode, options in MODES.items():
         cancel = CANCELS[name].job_type.cancel
         ids = {key: f"{{{{ params.job.{key} }}}}" for key in cancel.parameters if key not in cancel.optional}

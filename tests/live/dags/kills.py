@@ -1,0 +1,81 @@
+"""What the kill matrix kills: DAGs ``<job type>_<mode>_<variant>``, with the target as a DAG param.
+
+There are many, and every task's process reads this file: it makes only the DAG that it is asked for.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, get_parsing_context
+
+from tests.live import variants
+from tests.live.job_types import LIVE_JOB_TYPES, LiveJobType
+
+MODES: dict[str, dict[str, Any]] = {"worker": {"deferrable": False}, "deferred": {"deferrable": True}}
+# Seconds: long enough for a task to start on a busy machine.
+TIMEOUT = timedelta(seconds=30)
+RUN_TIMEOUT = timedelta(seconds=60)
+
+
+def start(live: LiveJobType, mode: str, base: Any = None, **options: Any) -> Any:
+    """Return a task that starts a job.
+
+    Airflow 3.3 may fail a try that resumed quickly (apache/airflow#72716): it must have another one.
+    """
+    common = {"task_id": "job", "poll_interval": 1, "retries": 3, "retry_delay": timedelta(seconds=1)}
+    return (base or live.operator)(**{**common, **MODES[mode], **live.arguments, **options})
+
+
+def in_the_middle(live: LiveJobType, mode: str) -> None:
+    """Make a task with others around it."""
+    EmptyOperator(task_id="before") >> start(live, mode) >> EmptyOperator(task_id="after")
+
+
+def with_sensor(live: LiveJobType, mode: str) -> None:
+    """Make a task that only starts the job, and a sensor that waits for it."""
+    job = start(live, mode, wait_for_completion=False)
+    describe = live.job_type.describe
+    ids = {
+        key: f"{{{{ ti.xcom_pull(task_ids='job')['{key}'] }}}}"
+        for key in describe.parameters
+        if key not in describe.optional
+    }
+    job >> live.sensor(task_id="wait", poke_interval=1, retries=0, **MODES[mode], **ids)
+
+
+VARIANTS: dict[str, Any] = {
+    "plain": in_the_middle,
+    "alone": start,
+    "paused": start,
+    "timeout": lambda live, mode: start(live, mode, execution_timeout=TIMEOUT, retries=0),
+    "run_timeout": start,
+    "keep": lambda live, mode: start(live, mode, cancel_on_kill=False),
+    "keep_timeout": lambda live, mode: start(
+        live, mode, cancel_on_kill=False, execution_timeout=TIMEOUT, retries=0
+    ),
+    "no_retry": lambda live, mode: start(live, mode, retries=0),
+    "with_sensor": with_sensor,
+    **{
+        name: lambda live, mode, name=name: start(live, mode, getattr(variants, name)(live.operator))
+        for name in ("held_up_before_the_start", "held_up_after_the_start", "held_up_at_the_end")
+    },
+    "with_a_trigger_that_fails": lambda live, mode: start(
+        live, mode, variants.with_a_trigger_that_fails(live.operator), retries=1
+    ),
+}
+DAG_OPTIONS: dict[str, dict[str, Any]] = {"run_timeout": {"dagrun_timeout": RUN_TIMEOUT}}
+
+asked_for = get_parsing_context().dag_id
+for job_type, live in LIVE_JOB_TYPES.items():
+    for mode in MODES:
+        for variant, make in VARIANTS.items():
+            dag_id = f"{job_type}_{mode}_{variant}"
+            if asked_for in (None, dag_id):
+                with DAG(
+                    dag_id, schedule=None, params={"target": "target"}, **DAG_OPTIONS.get(variant, {})
+                ) as dag:
+                    make(live, mode)
+                globals()[dag_id] = dag

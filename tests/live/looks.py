@@ -1,0 +1,106 @@
+"""What many threads wait for at the same time, read once for all of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from tests.live.processes import LiveError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from airflow_jobs_provider.testing import EmulatorClient
+    from tests.live.rest import AirflowApi, Json
+
+T = TypeVar("T")
+
+PAUSE = 1.5
+"""Seconds between two looks at the same thing."""
+
+
+class Looks:
+    """The task instances of the runs that somebody waits for, and the emulator's jobs and journal.
+
+    :ivar over: nobody is to wait any more.
+
+    Each is read at most once in ``PAUSE`` seconds, however many threads ask: a hundred that ask by themselves
+    keep the API server so busy that nothing happens.
+    """
+
+    def __init__(self, airflow: AirflowApi, emulator: EmulatorClient) -> None:
+        self._airflow = airflow
+        self._emulator = emulator
+        self.over = threading.Event()
+        self._runs: set[str] = set()
+        self._calls: list[Json] = []
+        self._tasks: Look[dict[tuple[str, str, str], Json]] = Look(self._read_tasks, self.over)
+        self._jobs: Look[list[Json]] = Look(emulator.jobs, self.over)
+        self._journal: Look[list[Json]] = Look(self._read_journal, self.over)
+
+    def begin(self, run_id: str) -> None:
+        """Read the task instances of a run from now on."""
+        self._runs = {*self._runs, run_id}
+
+    def end(self, run_id: str) -> None:
+        """Read them no more."""
+        self._runs = self._runs - {run_id}
+
+    def task(self, dag_id: str, run_id: str, task_id: str, since: float) -> Json:
+        """Return a task instance; empty while there is none.
+
+        :param since: it is read after this moment (``time.monotonic()``).
+        """
+        return self._tasks.after(since).get((dag_id, run_id, task_id), {})
+
+    def jobs(self, job_type: str, since: float) -> list[Json]:
+        """Return the jobs of a type."""
+        return [job for job in self._jobs.after(since) if job["job_type"] == job_type]
+
+    def calls(self, operation: str, values: Collection[str], since: float) -> list[Json]:
+        """Return the calls of an operation that have all these values among their parameters."""
+        return [
+            call
+            for call in self._journal.after(since)
+            if call["operation"] == operation and set(values) <= set(map(str, call["parameters"].values()))
+        ]
+
+    def _read_tasks(self) -> dict[tuple[str, str, str], Json]:
+        body = {"dag_run_ids": sorted(self._runs), "page_limit": 1000}
+        found = self._airflow.request("POST", "/dags/~/dagRuns/~/taskInstances/list", json=body)
+        return {
+            (task["dag_id"], task["dag_run_id"], task["task_id"]): task for task in found["task_instances"]
+        }
+
+    def _read_journal(self) -> list[Json]:
+        # What is still in flight may be answered by now: read from there on.
+        flying = [call["number"] for call in self._calls if call["outcome"] == "in flight"]
+        last = self._calls[-1]["number"] if self._calls else 0
+        first = min(flying, default=last + 1)
+        kept = [call for call in self._calls if call["number"] < first]
+        self._calls = [*kept, *self._emulator.journal(since=first - 1)]
+        return self._calls
+
+
+class Look(Generic[T]):
+    """A thing that is read by one thread for all that want it."""
+
+    def __init__(self, read: Callable[[], T], over: threading.Event) -> None:
+        self._read = read
+        self._over = over
+        self._lock = threading.Lock()
+        self._began = float("-inf")
+        self._value: T | None = None
+
+    def after(self, since: float) -> T:
+        """Return what is read after a moment (``time.monotonic()``); at most ``PAUSE`` seconds old."""
+        with self._lock:
+            if self._over.is_set():
+                raise LiveError("nobody waits any more")
+            age = time.monotonic() - self._began
+            if self._began < since or age >= PAUSE:
+                time.sleep(max(0.0, PAUSE - age))
+                self._began = time.monotonic()
+                self._value = self._read()
+            return self._value  # type: ignore[return-value]

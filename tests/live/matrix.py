@@ -1,0 +1,149 @@
+"""The kill matrix: what can happen to a task, what then becomes of its AWS job, and whether that was seen.
+
+A row is a scenario for one job type in one mode; all of them run side by side (:class:`Wave`). The table in
+the README is made of what was seen (:mod:`tests.live.table`).
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.live.cells import failure_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from tests.live.cells import Cell
+
+    Scenario = Callable[[Cell, str], object]
+
+log = logging.getLogger(__name__)
+
+BOTH = ("worker", "deferred")
+
+# How many cells are under way at a time: most of their time is Airflow's.
+_AT_A_TIME = 32
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing that can happen to a task.
+
+    :param event: what, in words.
+    :param job: what then becomes of its AWS job.
+    :param next_try: what the next try does, if there is one.
+    :param modes: in which modes that can happen.
+    :param scenario: lets it happen, and looks.
+    :param only: the job types that it can happen to.
+    """
+
+    event: str
+    job: str
+    next_try: str
+    modes: tuple[str, ...]
+    scenario: Scenario
+    only: Callable[[Cell], bool]
+
+    @property
+    def name(self) -> str:
+        """The scenario's name."""
+        return self.scenario.__name__
+
+    def mark(self, mode: str) -> pytest.MarkDecorator:
+        """Return the mark of the test that shows it in a mode, see :mod:`tests.live.table`."""
+        return pytest.mark.kill_matrix(event=self.event, job=self.job, next_try=self.next_try, modes=(mode,))
+
+
+class Matrix:
+    """Rows, in the order in which they are written."""
+
+    def __init__(self) -> None:
+        self.rows: list[Row] = []
+
+    def row(
+        self,
+        event: str,
+        *,
+        job: str,
+        next_try: str = "",
+        modes: tuple[str, ...] = BOTH,
+        only: Callable[[Cell], bool] = lambda _: True,
+    ) -> Callable[[Scenario], Scenario]:
+        """Make a scenario a row."""
+
+        def decorate(scenario: Scenario) -> Scenario:
+            self.rows.append(Row(event, job, next_try, modes, scenario, only))
+            return scenario
+
+        return decorate
+
+    def parametrize(self) -> pytest.MarkDecorator:
+        """Return the mark of a test of each row in each of its modes."""
+        return pytest.mark.parametrize(
+            ("row", "mode"),
+            [
+                pytest.param(row, mode, id=f"{row.name}-{mode}", marks=row.mark(mode))
+                for row in self.rows
+                for mode in row.modes
+            ],
+        )
+
+
+class Wave:
+    """Cells that run side by side.
+
+    :param cells: one for each job type.
+    :param wanted: the rows and modes; they begin now.
+    :param times: how often each of them is run; what has a race in it may hold once by luck.
+    """
+
+    def __init__(self, cells: Sequence[Cell], wanted: Iterable[tuple[Row, str]], times: int = 1) -> None:
+        self._threads = ThreadPoolExecutor(_AT_A_TIME)
+        self._over = cells[0].looks.over
+        self._told: dict[tuple[str, str], list[Future[str | None]]] = {}
+        self._times = times
+        begun = [
+            (row, mode, cell.on_a_new_target())
+            for row, mode in wanted
+            for cell in cells
+            for _ in range(times)
+            if row.only(cell)
+        ]
+        # Rows of a kind are written side by side: mixed, they do not all want the same at the same time.
+        random.Random(7).shuffle(begun)
+        for row, mode, cell in begun:
+            told = self._threads.submit(_run, row, mode, cell)
+            self._told.setdefault((row.name, mode), []).append(told)
+
+    def check(self, row: Row, mode: str) -> int:
+        """Wait for a row's cells; fail with what went wrong with any of them.
+
+        :returns: how many job types there are.
+        """
+        told = [future.result() for future in self._told[row.name, mode]]
+        failures = [text for text in told if text is not None]
+        if failures:
+            heading = f"{row.event}, {mode}: {len(failures)} of {len(told)} cells"
+            pytest.fail("\n\n".join([heading, *failures]), pytrace=False)
+        return len(told) // self._times
+
+    def end(self) -> None:
+        """Give up what has not begun."""
+        self._over.set()
+        self._threads.shutdown(cancel_futures=True)
+
+
+def _run(row: Row, mode: str, cell: Cell) -> str | None:
+    began = time.monotonic()
+    told = failure_of(lambda cell: row.scenario(cell, mode), cell)
+    cell.leave()
+    verdict = "held" if told is None else "DID NOT HOLD"
+    log.info("%s, %s, %s: %s after %.0f s", row.name, mode, cell.name, verdict, time.monotonic() - began)
+    return told
