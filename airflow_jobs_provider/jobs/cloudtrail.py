@@ -28,8 +28,8 @@ _IDENTITY = ("query_id", *_STORE)
 _START = ("query_statement", "query_alias", "query_parameters", "delivery_s3_uri", _STORE[1])
 
 _DESCRIBE = Operation(method="describe_query", parameters=_IDENTITY, optional=_STORE)
-# A statement names the event data stores that it reads by the last part of their ARNs; any one will do. No other
-# name has hyphens, unless it is quoted.
+# A statement names the event data stores that it reads by the last part of their ARNs; any of them will do.
+# No other name has hyphens, unless it is quoted.
 _NAMED_STORE = r"""(?i)\b(?:from|join)\s+["'`]?([0-9a-z]+(?:-[0-9a-z]+){2,})\b"""
 
 

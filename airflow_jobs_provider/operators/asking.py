@@ -131,7 +131,7 @@ class StartCall:
         if not isinstance(error, TaskKilledError):  # the signal handler has waited and looked
             start.wait(_ANSWER_PATIENCE)
             if self._operator.cancel_on_kill and start.record.run is None:
-                start.learn(self._operator.hook, self._log, LISTED_WITHIN)
+                start.learn(self._operator.hook, self._log, LISTED_WITHIN, longest=_FIND_PATIENCE)
         if start.run is not None:
             self.hold(start.run, start.record.started_at)
             self._records.note(start.record, start.run)
@@ -175,7 +175,7 @@ class StartCall:
 
     def _learn(self, start: UnansweredStart) -> JobRun | None:
         """Find the job of a start without a token, and answer for it."""
-        run = start.learn(self._operator.hook, self._log, LISTED_WITHIN, self._held.sleep)
+        run = start.learn(self._operator.hook, self._log, LISTED_WITHIN, self._held.sleep, longest=PATIENCE)
         if run is not None:
             self.hold(run, start.record.started_at)
             self._records.note(start.record, run)

@@ -154,7 +154,7 @@ class JobStart:
             self._job_type, self._values, record, hook.region, has_siblings=siblings, may_exist=True
         )
         patience = LISTED_WITHIN if is_young(record.started_at) else 0.0
-        run = start.learn(hook, self._log, patience, self._held.sleep, errors=PATIENCE)
+        run = start.learn(hook, self._log, patience, self._held.sleep, longest=PATIENCE)
         if run is None:
             return earlier
         self._call.hold(run, record.started_at)

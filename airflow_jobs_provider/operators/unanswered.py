@@ -74,29 +74,34 @@ class UnansweredStart:
         patience: float,
         sleep: Callable[[float], object] = time.sleep,
         *,
-        errors: float | None = None,
+        longest: float = 0.0,
     ) -> JobRun | None:
         """Find out which job it has started: its token tells, or the list.
 
         :param patience: for how many seconds; lists show a new job late.
-        :param errors: seconds in which errors of the list that may pass are survived; by default as long.
+        :param longest: seconds in which errors of the list that may pass are survived, and in which a job is
+            awaited that is the start's if only AWS told when it was created; at least ``patience``.
         :returns: its job; ``None`` where it has started none, or where that cannot be told.
         """
         number = self.record.try_number
         if self.run is not None or not self.was_sent:
             return self.run
         if self._job_type.token is None and not self._lost.can_be_found:
-            log.warning("what try %d may have started cannot be looked for: it has no mark", number)
+            log.warning(
+                "what try %d may have started cannot be looked for: there is no mark, or no list to ask for it",
+                number,
+            )
             return None
-        give_up = time.monotonic() + patience
+        began = time.monotonic()
+        longest = max(patience, longest)
         try:
             while True:
                 if self._job_type.token is None:
-                    steps = look(self._lost, log=log, patience=patience if errors is None else errors)
-                    finding = drive(steps, hook, sleep)
+                    finding = drive(look(self._lost, log=log, patience=longest), hook, sleep)
                 else:
                     finding = self._ask_again(hook)
                 self.run = self.run or finding.run
+                give_up = began + (longest if finding.left_alone else patience)
                 if self.run is not None or finding.final or time.monotonic() + _PAUSE > give_up:
                     break
                 sleep(_PAUSE)
