@@ -23,9 +23,11 @@ from airflow_jobs_provider.watch import Errors
 
 # Where the mark stands among what a start has sent of its own.
 MARK = "mark"
-# Seconds by which a worker's clock may be ahead of the service's. More would find no lost job that this does
-# not, only more jobs of others.
+# Seconds by which a worker's clock may be ahead of the service's. Without marks, a larger margin would take
+# jobs that others started shortly before; a smaller one only finds less.
 _SKEW = 10.0
+# The same where a mark tells whose job it is: AWS refuses requests of clocks that are further off.
+_SKEW_OF_MARKED = 300.0
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def look(start: LostStart, *, log: Log, patience: float) -> Steps[Finding]:
     search, listing = job_type.search, job_type.list_jobs
     assert search is not None  # noqa: S101 - asked before: can_be_found
     assert listing is not None  # noqa: S101 - what has a search has a list
-    earliest = start.since - _SKEW
+    earliest = start.since - (_SKEW if search.marked is None else _SKEW_OF_MARKED)
     if search.since is not None:
         moment = datetime.fromtimestamp(earliest, timezone.utc)
         listing = replace(listing, constants={**listing.constants, search.since: moment})

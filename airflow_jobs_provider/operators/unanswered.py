@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from airflow_jobs_provider.exceptions import AwsApiError, name
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, TaskKilledError, name
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.lost import Finding, LostStart, look
 from airflow_jobs_provider.steps import drive
@@ -88,7 +88,7 @@ class UnansweredStart:
             return self.run
         if self._job_type.token is None and not self._lost.can_be_found:
             log.warning(
-                "what try %d may have started cannot be looked for: there is no mark, or no list to ask for it",
+                "what try %d may have started cannot be looked for: there is no mark, or no list to search",
                 number,
             )
             return None
@@ -105,7 +105,9 @@ class UnansweredStart:
                 if self.run is not None or finding.final or time.monotonic() + _PAUSE > give_up:
                     break
                 sleep(_PAUSE)
-        except AwsApiError as error:
+        except TaskKilledError:
+            raise
+        except AwsJobError as error:
             log.warning("what try %d may have started cannot be found: %s", number, error)
         else:
             self._say(finding, log)
