@@ -97,7 +97,7 @@ CLOUDTRAIL_QUERY = JobType(
         method="list_queries", parameters=("event_data_store",), record="Queries", next_token="NextToken"
     ),
     # CloudTrail Lake takes every Trino SELECT; AWS's own samples begin with a comment like this one.
-    mark=Mark("query_statement", "/* {} */"),
+    mark=Mark("query_statement", "/* {} */", "InvalidQueryStatementException"),
     search=Search(
         within={"event_data_store": ("query_statement", _NAMED_STORE)},
         since="StartTime",

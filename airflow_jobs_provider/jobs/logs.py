@@ -42,8 +42,8 @@ LOGS_QUERY = JobType(
     describe=Operation(method="get_query_results", parameters=_ID),  # brings rows, too: private
     cancel=Operation(method="stop_query", parameters=_ID, taken="success", errors=_OVER),
     list_jobs=Operation(method="describe_queries", parameters=(), record="queries", next_token="nextToken"),
-    mark=Mark("query_string", "# {}", unless={"query_language": "SQL|PPL"}),  # theirs are not documented
-    search=Search(created="createTime", marked="queryString"),
+    mark=Mark("query_string", "# {}", "MalformedQueryException", {"query_language": "SQL|PPL"}),
+    search=Search(created="createTime", marked="queryString"),  # AWS documents no comments of SQL and PPL
     status="status",
     states={
         **dict.fromkeys(("Scheduled", "Running", "Unknown"), JobState.RUNNING),

@@ -101,11 +101,13 @@ class Mark:
 
     :param parameter: the parameter whose text it is put before.
     :param comment: the comment, with ``{}`` for the mark.
+    :param refused: the error code for a text that is not valid: it is then sent as it is.
     :param unless: parameter -> regular expression; where its value has a match, there is no room.
     """
 
     parameter: str
     comment: str
+    refused: str
     unless: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -174,6 +174,11 @@ class JobStart:
             try:
                 started, snapshot = self._call.make(values, record, may_exist=False)
             except AwsApiError as error:
+                if MARK in sent and self._job_type.mark and error.code == self._job_type.mark.refused:
+                    # Nobody but AWS knows for certain what its parsers take: the text must fail by itself.
+                    self._log.info("asking again without a mark: %s", error)
+                    values, sent = self._values, {}
+                    continue
                 if error.meaning is not ErrorKind.BUSY:
                     raise
                 adopted = self._operator.target_busy(self._context, self._values, error, self._held)

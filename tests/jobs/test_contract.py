@@ -254,6 +254,8 @@ def test_a_lost_start_can_be_looked_for(job_type: JobType, model: Any) -> None:
         assert name in job_type.start.parameters, name
     if mark is not None:
         assert mark.parameter in job_type.start.parameters
+        refused = {shape.name for shape in model.operation_model(job_type.start.api_name).error_shapes}
+        assert mark.refused in refused
         assert set(mark.unless) <= set(job_type.start.parameters)
 
 

@@ -277,6 +277,23 @@ def test_the_mark_is_sent_and_nothing_else_changes(case: Case, aws: Emulator, co
     assert re.search(r"Airflow DAG finance, run \S+, task refresh, try 1, [0-9a-f]{24}", said)
 
 
+@marking
+def test_a_mark_that_is_refused_is_left_out(case: Case, aws: Emulator, context: Context) -> None:
+    """A parser that takes no comment must not fail a query that worked before; a bad query still fails."""
+    mark, job_type = case.job_type.mark, case.job_type
+    assert mark is not None
+    aws.configure(case.name, duration=0.1)
+    aws.fault("error", code=mark.refused, service=job_type.service, operation="StartQuery", times=1)
+    operator = case.start()
+    assert operator.execute(context)["status"] == case.succeeded
+    api = job_type.parameters[mark.parameter].api
+    assert only_job(aws)["parameters"][api] == getattr(operator, mark.parameter)
+    aws.fault("error", code=mark.refused, service=job_type.service, operation="StartQuery")
+    with pytest.raises(AwsApiError, match=mark.refused):
+        case.start().execute(Context())
+    assert len(aws.journal("StartQuery")) == 4
+
+
 class Lost:
     """The first answer of a start is on its way until ``release``."""
 
