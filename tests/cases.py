@@ -123,7 +123,7 @@ ROLE = "arn:aws:iam::123456789012:role/neptune"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/12345678-1234-1234-1234-123456789012"
 _BASE, _SOURCE, _GRAPH, _TASK = "KB12345678", "DS12345678", "g-a1b2c3d4e5", "t-a1b2c3d4e5"
 _QUERY = "12345678-1234-1234-1234-123456789012"
-_STORE = "EXAMPLE-1234-store"
+_STORE = "12345678-abcd-1234-abcd-123456789012"
 _SQL = f"SELECT eventName\nFROM {_STORE}\nWHERE eventTime > '2026-11-22'"
 _LOGS = {"query_string": "fields eventName\n| sort @timestamp", "start_time": 0, "end_time": 3600}
 

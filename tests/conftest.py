@@ -107,6 +107,8 @@ def aws(aws_server: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Emulator
     monkeypatch.setattr("airflow_jobs_provider.operators.asking.start_pauses", lambda _: iter([0.05] * 6))
     monkeypatch.setattr("airflow_jobs_provider.operators.conflict.pause_after", lambda *_: 0.1)
     monkeypatch.setattr("airflow_jobs_provider.watch._SLOWEST_AFTER_ERRORS", 0.1)
+    for module in ("asking", "starting"):
+        monkeypatch.setattr(f"airflow_jobs_provider.operators.{module}.LISTED_WITHIN", 1.0)
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_server.url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulated-key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulated-secret")

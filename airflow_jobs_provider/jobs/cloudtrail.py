@@ -10,13 +10,27 @@ from typing import Any
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Aftermath, Iam, OneOf, Operation, Parameter, Results
+from airflow_jobs_provider.jobs.parts import (
+    Aftermath,
+    Iam,
+    Mark,
+    OneOf,
+    Operation,
+    Parameter,
+    Results,
+    Search,
+)
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import ListOf, Text
 
 _STORE = ("event_data_store", "event_data_store_owner_account_id")
 _IDENTITY = ("query_id", *_STORE)
 _START = ("query_statement", "query_alias", "query_parameters", "delivery_s3_uri", _STORE[1])
+
+_DESCRIBE = Operation(method="describe_query", parameters=_IDENTITY, optional=_STORE)
+# A statement names the event data stores that it reads by the last part of their ARNs; any of them will do.
+# No other name has hyphens, unless it is quoted.
+_NAMED_STORE = r"""(?i)\b(?:from|join)\s+["'`]?([0-9a-z]+(?:-[0-9a-z]+){2,})\b"""
 
 
 def _row(item: list[dict[str, str]]) -> dict[str, Any]:
@@ -72,12 +86,24 @@ CLOUDTRAIL_QUERY = JobType(
             OneOf(("query_statement", "query_parameters"), unless={"query_alias": "."}),
         ),
     ),
-    describe=Operation(method="describe_query", parameters=_IDENTITY, optional=_STORE),
+    describe=_DESCRIBE,
     cancel=Operation(
         method="cancel_query",
         parameters=_IDENTITY,
         optional=_STORE,
         errors={"ConflictException": ErrorKind.OVER},
+    ),
+    list_jobs=Operation(
+        method="list_queries", parameters=("event_data_store",), record="Queries", next_token="NextToken"
+    ),
+    # CloudTrail Lake takes every Trino SELECT; AWS's own samples begin with a comment like this one.
+    mark=Mark("query_statement", "/* {} */", "InvalidQueryStatementException"),
+    search=Search(
+        within={"event_data_store": ("query_statement", _NAMED_STORE)},
+        since="StartTime",
+        looks={"query": _DESCRIBE},
+        created="CreationTime",
+        marked="query.QueryString",
     ),
     status="QueryStatus",
     states={
@@ -131,5 +157,6 @@ CLOUDTRAIL_QUERY = JobType(
             "cloudtrail:CancelQuery",
             "cloudtrail:GetQueryResults",
         ),
+        optional=("cloudtrail:ListQueries",),
     ),
 )

@@ -2,17 +2,18 @@
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Iam, OneOf, Operation, Parameter, Results
+from airflow_jobs_provider.jobs.parts import Iam, Mark, OneOf, Operation, Parameter, Results, Search
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Choice, ListOf, Text, Whole
 
-_ID, _SOURCE = ("query_id",), r"(?i)(^|\|)\s*source\b"
+_ID, _SOURCE, _TOTAL = ("query_id",), r"(?i)(^|\|)\s*source\b", "statistics.resultCount"
 _GROUPS = ("log_group_name", "log_group_names", "log_group_identifiers")  # SQL queries name them themselves
 _OPTIONAL = (*_GROUPS, "limit", "query_language")
 _TEXT = Text(r".{1,10000}", "1 to 10000 characters")
 _GROUP = Text(r"[.\-_/#A-Za-z0-9]{1,512}", "1 to 512 letters, digits and any of .-_/#")
 _GROUP_ID = Text(r"[\w#+=/:,.@-]{1,2048}", "the name of a log group, or its ARN without :* at the end")
 _OVER = {"InvalidParameterException": ErrorKind.OVER}  # "Query is not currently running"
+_RIGHTS = ("logs:StartQuery", "logs:GetQueryResults", "logs:StopQuery")  # only the first has resources
 _ROWS = Operation(method="get_query_results", parameters=_ID, record="results", next_token="nextToken")
 
 LOGS_QUERY = JobType(
@@ -23,8 +24,7 @@ LOGS_QUERY = JobType(
     parameters={
         "query_id": Parameter("queryId", Text(r".{1,256}", "a query id of 1 to 256 characters")),
         "query_string": Parameter("queryString", _TEXT, files=(".sql", ".ppl", ".cwli"), language="sql"),
-        "start_time": Parameter("startTime", Whole(0)),
-        "end_time": Parameter("endTime", Whole(0)),
+        **{f"{end}_time": Parameter(f"{end}Time", Whole(0)) for end in ("start", "end")},
         "log_group_name": Parameter("logGroupName", _GROUP),
         "log_group_names": Parameter("logGroupNames", ListOf(_GROUP, 0, 50)),
         "log_group_identifiers": Parameter("logGroupIdentifiers", ListOf(_GROUP_ID, 0, 50)),
@@ -41,6 +41,9 @@ LOGS_QUERY = JobType(
     ),
     describe=Operation(method="get_query_results", parameters=_ID),  # brings rows, too: private
     cancel=Operation(method="stop_query", parameters=_ID, taken="success", errors=_OVER),
+    list_jobs=Operation(method="describe_queries", parameters=(), record="queries", next_token="nextToken"),
+    mark=Mark("query_string", "# {}", "MalformedQueryException", {"query_language": "SQL|PPL"}),
+    search=Search(created="createTime", marked="queryString"),  # AWS documents no comments of SQL and PPL
     status="status",
     states={
         **dict.fromkeys(("Scheduled", "Running", "Unknown"), JobState.RUNNING),
@@ -50,11 +53,8 @@ LOGS_QUERY = JobType(
     },
     private=frozenset({"results", "nextToken"}),
     progress={"bytes scanned": "statistics.bytesScanned", "records matched": "statistics.recordsMatched"},
-    results=Results(
-        operation=_ROWS, total="statistics.resultCount", row=lambda r: {c["field"]: c.get("value") for c in r}
-    ),
+    results=Results(operation=_ROWS, total=_TOTAL, row=lambda r: {c["field"]: c.get("value") for c in r}),
     errors={"ResourceNotFoundException": ErrorKind.NOT_FOUND},
     console="https://{region}.console.{domain}/cloudwatch/home?region={region}#logsV2:logs-insights",
-    # StartQuery can be bound to log groups, the other two to nothing.
-    iam=Iam(resources=("*",), actions=("logs:StartQuery", "logs:GetQueryResults", "logs:StopQuery")),
+    iam=Iam(resources=("*",), actions=_RIGHTS, optional=("logs:DescribeQueries",)),
 )

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import jmespath
 
 from airflow_jobs_provider.jobs.errors import COMMON_ERRORS, ErrorKind
-from airflow_jobs_provider.jobs.parts import Aftermath, Iam, Loss, Operation, Parameter, Results
+from airflow_jobs_provider.jobs.parts import Aftermath, Iam, Loss, Mark, Operation, Parameter, Results, Search
 from airflow_jobs_provider.jobs.run import FailureKind, JobRun, JobSnapshot, JobState
 
 
@@ -35,6 +35,8 @@ class JobType:
     :param start: operation; likewise ``describe``, ``cancel`` and, where there is one, ``list_jobs``.
     :param token: parameter that makes a repeated start harmless.
     :param token_lengths: how short and how long its value may be.
+    :param mark: where a start without a token has room for a comment that says which try has sent it.
+    :param search: how the job of a start without a token is found that was never answered.
     :param label: parameter that says who started a job, for people; left out, we say it.
     :param label_length: how long its value may be.
     :param status: JMESPath to the raw status.
@@ -70,6 +72,8 @@ class JobType:
     list_jobs: Operation | None = None
     token: str | None = None
     token_lengths: tuple[int, int] = (1, 128)
+    mark: Mark | None = None
+    search: Search | None = None
     label: str | None = None
     label_length: int = 200
     status: str
@@ -104,6 +108,34 @@ class JobType:
             if values.get(name) is not None
         }
         return {**operation.constants, **given}
+
+    def marked(self, values: Mapping[str, Any], text: str) -> dict[str, Any] | None:
+        """Return a start's parameters with a mark in them.
+
+        :param text: the mark: characters that end no comment.
+        :returns: ``None`` where there is no room for it.
+        """
+        mark = self.mark
+        if mark is None or values.get(mark.parameter) is None:
+            return None
+        if any(re.search(rule, str(values.get(name) or "")) for name, rule in mark.unless.items()):
+            return None
+        try:
+            statement = self.parameters[mark.parameter].value.read(
+                mark.parameter, f"{mark.comment.format(text)}\n{values[mark.parameter]}"
+            )
+        except ValueError:  # longer than the API takes
+            return None
+        return {**values, mark.parameter: statement}
+
+    def told_within(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """Return what a list must be told to find a start's job, and only the text of a parameter tells."""
+        told: dict[str, str] = {}
+        for name, (parameter, pattern) in (self.search.within if self.search else {}).items():
+            found = re.search(pattern, values.get(parameter) or "")
+            if found is not None:
+                told[name] = found[1]
+        return told
 
     def run_of(
         self, values: Mapping[str, Any], region: str, record: Mapping[str, Any] | None = None

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Aftermath, Iam, Loss, Operation, Parameter
+from airflow_jobs_provider.jobs.parts import Aftermath, Iam, Loss, Operation, Parameter, Search
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Choice, Flag, MapOf, Structure, Text, Whole
 
@@ -92,6 +92,13 @@ _PER_LABEL = MapOf(
 )
 _OVER = dict.fromkeys(("ConflictException", "ValidationException"), ErrorKind.OVER)
 
+_GET_IMPORT = Operation(method="get_import_task", parameters=_TASK)
+_GET_EXPORT = Operation(method="get_export_task", parameters=_TASK)
+# What a listed task tells of its start.
+_LISTED = {"role_arn": "roleArn", "format": "format", "parquet_type": "parquetType"}
+_LISTED_IMPORT = {"source": "source", **_LISTED}
+_LISTED_EXPORT = {"destination": "destination", "kms_key_identifier": "kmsKeyIdentifier", **_LISTED}
+
 NEPTUNE_IMPORT = JobType(
     name="neptune-import",
     title="import task {task_identifier}",
@@ -105,13 +112,18 @@ NEPTUNE_IMPORT = JobType(
         optional=_SOURCE_OPTIONS,
         errors={"ConflictException": ErrorKind.BUSY},
     ),
-    describe=Operation(method="get_import_task", parameters=_TASK),
+    describe=_GET_IMPORT,
     cancel=Operation(method="cancel_import_task", parameters=_TASK, errors=_OVER),
     list_jobs=Operation(
         method="list_import_tasks",
         parameters=("graph_identifier",),
         record="tasks",
         next_token="nextToken",
+    ),
+    search=Search(
+        looks={"task": _GET_IMPORT},
+        created="task.importTaskDetails.startTime",
+        same={"graph_identifier": "graphId", "import_options": "task.importOptions", **_LISTED_IMPORT},
     ),
     status="status",
     states={
@@ -149,7 +161,7 @@ NEPTUNE_IMPORT = JobType(
         pending="status == 'FAILED' && importTaskDetails.status == 'IN_PROGRESS' && 'reason to come'",
         patience=10.0,
     ),
-    adopts={"source": "source", "role_arn": "roleArn", "format": "format", "parquet_type": "parquetType"},
+    adopts=_LISTED_IMPORT,
     errors={
         "ResourceNotFoundException": ErrorKind.NOT_FOUND,
         "ServiceQuotaExceededException": ErrorKind.QUOTA,
@@ -207,6 +219,24 @@ NEPTUNE_CREATE_GRAPH = replace(
         optional=(*_SOURCE_OPTIONS, *_GRAPH_OPTIONS),
     ),
     list_jobs=Operation(method="list_import_tasks", parameters=(), record="tasks", next_token="nextToken"),
+    search=Search(
+        ids={"graph_identifier": "graphId"},
+        looks={
+            "task": _GET_IMPORT,
+            "graph": Operation(method="get_graph", parameters=("graph_identifier",)),
+        },
+        created="graph.createTime",
+        same={
+            "graph_name": "graph.name",
+            "import_options": "task.importOptions",
+            "public_connectivity": "graph.publicConnectivity",
+            "kms_key_identifier": "graph.kmsKeyIdentifier",
+            "vector_search_configuration": "graph.vectorSearchConfiguration",
+            "replica_count": "graph.replicaCount",
+            "deletion_protection": "graph.deletionProtection",
+            **_LISTED_IMPORT,
+        },
+    ),
     # There is no graph yet that could be busy.
     adopts=None,
     iam=Iam(
@@ -219,7 +249,7 @@ NEPTUNE_CREATE_GRAPH = replace(
             "neptune-graph:GetImportTask",
             "neptune-graph:CancelImportTask",
         ),
-        optional=("neptune-graph:ListImportTasks",),
+        optional=("neptune-graph:ListImportTasks", "neptune-graph:GetGraph"),
         passes_role="neptune-graph.amazonaws.com",
     ),
 )
@@ -250,13 +280,18 @@ NEPTUNE_EXPORT = replace(
         optional=_EXPORT_OPTIONS,
         errors={"ConflictException": ErrorKind.BUSY},
     ),
-    describe=Operation(method="get_export_task", parameters=_TASK),
+    describe=_GET_EXPORT,
     cancel=Operation(method="cancel_export_task", parameters=_TASK, errors=_OVER),
     list_jobs=Operation(
         method="list_export_tasks",
         parameters=("graph_identifier",),
         record="tasks",
         next_token="nextToken",
+    ),
+    search=Search(
+        looks={"task": _GET_EXPORT},
+        created="task.exportTaskDetails.startTime",
+        same={"graph_identifier": "graphId", "export_filter": "task.exportFilter", **_LISTED_EXPORT},
     ),
     states={
         "INITIALIZING": JobState.RUNNING,
@@ -276,13 +311,7 @@ NEPTUNE_EXPORT = replace(
     },
     losses=(),
     aftermath=None,
-    adopts={
-        "destination": "destination",
-        "role_arn": "roleArn",
-        "format": "format",
-        "kms_key_identifier": "kmsKeyIdentifier",
-        "parquet_type": "parquetType",
-    },
+    adopts=_LISTED_EXPORT,
     # The console has a page for import tasks only.
     console=None,
     iam=Iam(

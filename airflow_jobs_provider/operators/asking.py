@@ -14,12 +14,15 @@ from airflow_jobs_provider.exceptions import (
     AwsJobError,
     JobExistsError,
     QuotaExceededError,
+    TaskKilledError,
     name,
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.operators.common import PATIENCE
 from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
+from airflow_jobs_provider.operators.tokens import is_mapped
+from airflow_jobs_provider.operators.unanswered import UnansweredStart
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
 
 # Seconds in which a job is looked for whose start was not answered and cannot be asked for again.
 _FIND_PATIENCE = 10.0
+# Seconds in which a list shows a new job.
+LISTED_WITHIN = 10.0
 # Seconds in which the answer of a start is awaited although the task's time is over.
 _ANSWER_PATIENCE = 30.0
 
@@ -58,58 +63,88 @@ class StartCall:
 
         :param may_exist: an earlier call may have started the job.
         """
+        start = UnansweredStart(
+            self._job_type,
+            values,
+            record,
+            self._operator.hook.region,
+            has_siblings=is_mapped(self._context["ti"]),
+            may_exist=may_exist,
+        )
+        if self._operator.cancel_on_kill and record.run is None:
+            self._held.expect(start, self._operator.hook)
+        try:
+            return self._make(start)
+        except (AwsApiError, QuotaExceededError, JobExistsError):
+            raise
+        except BaseException as error:
+            self._interrupted(start, error)
+            raise
+
+    def _make(self, start: UnansweredStart) -> tuple[JobRun, JobSnapshot]:
         pauses = start_pauses(self._job_type)
         while True:
-            if self._held.killed and not may_exist:
-                self.nothing_started()
+            start.in_flight = True  # before the question: a kill from now on sees to what is sent
+            if self._held.killed:
+                start.in_flight = False
+                if not start.may_exist:
+                    self.nothing_started()
             self._held.raise_if_killed()
             try:
-                return self._ask(values, record)
+                return self._ask(start)
             except AwsApiError as error:
-                may_exist = may_exist or error.meaning is ErrorKind.TRANSIENT
                 pause = next(pauses, None) if self._may_repeat(error) else None
                 deadline = self._operator.deadline(self._context)
                 if deadline is not None and time.time() >= deadline:
                     pause = None  # Airflow does not count the time of a task that was deferred before
                 if pause is None:
-                    return self._instead(values, record, error, may_exist=may_exist)
+                    return self._instead(start, error)
                 self._log.warning("could not start, trying again: %s", error)
                 self._held.sleep(pause)
 
-    def _ask(self, values: Mapping[str, Any], record: JobRecord) -> tuple[JobRun, JobSnapshot]:
+    def _ask(self, start: UnansweredStart) -> tuple[JobRun, JobSnapshot]:
         """Make the call in a thread: what interrupts this one, a time-out say, must not lose the answer."""
         answer: Future[tuple[JobRun, JobSnapshot]] = Future()
         hook = self._operator.hook
 
         def call() -> None:
             try:
-                answer.set_result(hook.start(values))
+                answered = hook.start(start.values)
             except BaseException as error:  # noqa: BLE001 - it is raised where the answer is waited for
+                refused = isinstance(error, AwsApiError) and error.meaning is not ErrorKind.TRANSIENT
+                start.may_exist = start.may_exist or not refused
+                start.in_flight = False
                 answer.set_exception(error)
+            else:
+                start.run, start.may_exist, start.in_flight = answered[0], True, False
+                answer.set_result(answered)
 
         threading.Thread(target=call, name="start-aws-job", daemon=True).start()
-        try:
-            return answer.result()
-        except BaseException as error:
-            if answer.done() and answer.exception() is error:
-                raise
-            wait((answer,), _ANSWER_PATIENCE)
-            if answer.done() and answer.exception() is None:
-                run, _ = answer.result()
-                self.hold(run, record.started_at)
-                self._records.note(record, run)
-            raise
+        while not answer.done():
+            wait((answer,), 0.5)
+            if start.run is not None and not answer.done():
+                self._held.raise_if_killed()  # who was told to end has found out by itself
+        return answer.result()
+
+    def _interrupted(self, start: UnansweredStart, error: BaseException) -> None:
+        """See to it that the job of a start is known that was interrupted, by a time-out say."""
+        if not isinstance(error, TaskKilledError):  # the signal handler has waited and looked
+            start.wait(_ANSWER_PATIENCE)
+            if self._operator.cancel_on_kill and start.record.run is None:
+                start.learn(self._operator.hook, self._log, LISTED_WITHIN, longest=_FIND_PATIENCE)
+        if start.run is not None:
+            self.hold(start.run, start.record.started_at)
+            self._records.note(start.record, start.run)
 
     def _may_repeat(self, error: AwsApiError) -> bool:
         return error.meaning is ErrorKind.REJECTED or (
             error.meaning is ErrorKind.TRANSIENT and self._job_type.token is not None
         )
 
-    def _instead(
-        self, values: Mapping[str, Any], record: JobRecord, error: AwsApiError, *, may_exist: bool
-    ) -> tuple[JobRun, JobSnapshot]:
+    def _instead(self, start: UnansweredStart, error: AwsApiError) -> tuple[JobRun, JobSnapshot]:
         """Return the job that a start which ended in an error has started all the same, or raise."""
-        run, since = record.run, record.started_at
+        values, may_exist = start.values, start.may_exist
+        run, since = start.record.run, start.record.started_at
         if error.meaning is ErrorKind.EXISTS:
             if run is not None and (self.token_is_ours or may_exist):
                 return run, self._operator.look(run, since, sleep=self._held.sleep)
@@ -122,6 +157,8 @@ class StartCall:
             self.nothing_started()
         elif run is not None and (found := self._find(run, since)) is not None:
             return run, found
+        elif run is None and self._job_type.token is None and (found_run := self._learn(start)) is not None:
+            return found_run, self._operator.look(found_run, since, _FIND_PATIENCE, self._held.sleep)
         target = self._job_type.describe_target(values)
         what = name(run) if run is not None else f"a job on {target}"
         perhaps = "; it may have been, and be running" if may_exist else ""
@@ -135,6 +172,14 @@ class StartCall:
             return self._operator.look(run, since, _FIND_PATIENCE, self._held.sleep)
         except AwsJobError:
             return None
+
+    def _learn(self, start: UnansweredStart) -> JobRun | None:
+        """Find the job of a start without a token, and answer for it."""
+        run = start.learn(self._operator.hook, self._log, LISTED_WITHIN, self._held.sleep, longest=PATIENCE)
+        if run is not None:
+            self.hold(run, start.record.started_at)
+            self._records.note(start.record, run)
+        return run
 
     def hold(self, run: JobRun, started_at: float) -> None:
         """Have this process answer for a job, unless its author wants it to go on."""

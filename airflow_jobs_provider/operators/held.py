@@ -7,16 +7,21 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_jobs_provider.exceptions import AwsJobError, TaskKilledError, name, not_cancelled
+from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.operators.unanswered import UnansweredStart
 from airflow_jobs_provider.steps import drive
 from airflow_jobs_provider.waiting import cancel_until_certain
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
-    from airflow_jobs_provider.jobs.run import JobRun
     from airflow_jobs_provider.steps import Log
 
 # Airflow kills a task's process 5 seconds after it asked it to end.
 _PATIENCE = 4.0
+# Seconds of it in which the answer of a start call is awaited that is on its way.
+_ANSWER_PATIENCE = 1.5
+# Seconds that are left for the cancel.
+_CANCEL_PATIENCE = 1.0
 
 
 class HeldJob:
@@ -32,7 +37,17 @@ class HeldJob:
         self.started_at = 0.0
         self.killed = False
         self._log = log
+        self._start: UnansweredStart | None = None
         self._killer: _Killer | None = None
+        self._made_for: object = None
+        self._made: AwsJobHook
+
+    def expect(self, start: UnansweredStart, hook: AwsJobHook) -> None:
+        """Answer for what a start call may start, until its job is taken or released.
+
+        :param hook: talks to the region of the start.
+        """
+        self._killer, self._start = _Killer(self._twin(hook), start.record.started_at, start), start
 
     def take(self, run: JobRun, started_at: float, hook: AwsJobHook) -> None:
         """Answer for a job from now on.
@@ -40,18 +55,27 @@ class HeldJob:
         :param hook: talks to the job's region.
         """
         if run != self.run or started_at != self.started_at:
-            self._killer = _Killer(hook.impatient_twin(_PATIENCE / 2), run, started_at)
+            self._killer = _Killer(self._twin(hook), started_at, run)
         self.run, self.started_at = run, started_at
+        self._start = None
 
     def release(self) -> None:
         """Answer for no job any more: it has ended, or another process has it."""
-        self.run = None
+        self.run = self._start = None
 
     def kill(self) -> None:
         """Cancel the job; called from a signal handler, perhaps twice."""
         self.killed = True
-        if self.run is not None and self._killer is not None:
+        sent = self._start is not None and self._start.was_sent
+        if (self.run is not None or sent) and self._killer is not None:
             self._killer.cancel(self._log)
+
+    def _twin(self, hook: AwsJobHook) -> AwsJobHook:
+        """Return a hook with a client that the main thread never uses; to make one takes time."""
+        client = hook.get_conn()  # another one, where the credentials have run out
+        if self._made_for is not client:
+            self._made_for, self._made = client, hook.impatient_twin(_PATIENCE / 2)
+        return self._made
 
     def raise_if_killed(self) -> None:
         """End the task's code.
@@ -80,9 +104,9 @@ class _Killer:
     socket or of a log handler: none of them is used, and what there is to say is kept until the thread ends.
     """
 
-    def __init__(self, hook: AwsJobHook, run: JobRun, started_at: float) -> None:
+    def __init__(self, hook: AwsJobHook, started_at: float, what: JobRun | UnansweredStart) -> None:
         self._hook = hook
-        self._run = run
+        self._what = what
         self._started_at = started_at
         self._thread: threading.Thread | None = None
         self._lines: list[tuple[str, tuple[object, ...]]] = []
@@ -106,12 +130,17 @@ class _Killer:
     warning = info
 
     def _work(self) -> None:
-        steps = cancel_until_certain(
-            self._run, log=self, started_at=self._started_at, patience=_PATIENCE - 0.5
-        )
+        began = time.monotonic()
+        run = self._what if isinstance(self._what, JobRun) else None
         try:
-            drive(steps, self._hook)
+            if isinstance(self._what, UnansweredStart):
+                self._what.wait(_ANSWER_PATIENCE)
+                left = began + _PATIENCE - _CANCEL_PATIENCE - time.monotonic()
+                run = self._what.learn(self._hook, self, left)
+            if run is not None:
+                left = max(_CANCEL_PATIENCE, began + _PATIENCE - 0.5 - time.monotonic())
+                steps = cancel_until_certain(run, log=self, started_at=self._started_at, patience=left)
+                drive(steps, self._hook)
         except Exception as error:  # noqa: BLE001 - a thread's exception would reach nobody
-            self.info(
-                "%s", error if isinstance(error, AwsJobError) else not_cancelled(self._run, repr(error))
-            )
+            told = isinstance(error, AwsJobError) or run is None
+            self.info("%s", error if told or run is None else not_cancelled(run, repr(error)))

@@ -7,19 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.exceptions import (
     AwsApiError,
-    AwsJobError,
     JobNotFoundError,
     name,
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
-from airflow_jobs_provider.operators.asking import StartCall
+from airflow_jobs_provider.lost import MARK, marked
+from airflow_jobs_provider.operators.asking import LISTED_WITHIN, StartCall
 from airflow_jobs_provider.operators.common import PATIENCE
 from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
-from airflow_jobs_provider.operators.tokens import derive_label, derive_token, fingerprint
-from airflow_jobs_provider.pages import find_running
-from airflow_jobs_provider.steps import drive
+from airflow_jobs_provider.operators.tokens import (
+    derive_label,
+    derive_mark,
+    derive_token,
+    fingerprint,
+    is_mapped,
+)
+from airflow_jobs_provider.operators.unanswered import UnansweredStart
+from airflow_jobs_provider.watch import is_young
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -135,26 +141,22 @@ class JobStart:
     def _can_look_for(self, earlier: EarlierJob) -> bool:
         """Whether a start that was never answered, and has no token, is looked for in the list."""
         record, job_type = earlier.record, self._job_type
-        unknown = not record.confirmed and record.run is None and record.request == self._request
-        return unknown and job_type.token is None and job_type.adopts is not None
+        if record.confirmed or record.run is not None or job_type.token is not None:
+            return False
+        # A mark tells a job whatever is asked for by now.
+        return job_type.search is not None and (MARK in record.sent or record.request == self._request)
 
     def _look_for(self, earlier: EarlierJob) -> EarlierJob:
-        """Look for the job of such a start: the target runs one at a time, and lists it."""
-        record, job_type, hook = earlier.record, self._job_type, self._operator.hook
-        steps = find_running(job_type, self._values, hook.region, log=self._log, patience=PATIENCE)
-        try:
-            found = drive(steps, hook, self._held.sleep)
-            if found is None:
-                return earlier
-            snapshot = self._operator.look(found[0], record.started_at, PATIENCE, self._held.sleep)
-        except AwsJobError as error:
-            self._log.warning("what try %d may have started cannot be found: %s", record.try_number, error)
+        """Look for the job of such a start."""
+        record, hook = earlier.record, self._operator.hook
+        siblings = is_mapped(self._context["ti"])
+        start = UnansweredStart(
+            self._job_type, self._values, record, hook.region, has_siblings=siblings, may_exist=True
+        )
+        patience = LISTED_WITHIN if is_young(record.started_at) else 0.0
+        run = start.learn(hook, self._log, patience, self._held.sleep, longest=PATIENCE)
+        if run is None:
             return earlier
-        created = job_type.started_at(snapshot)
-        if created is not None and created < record.started_at - _SKEW:
-            return earlier
-        run = found[0]
-        self._log.info("found %s, which try %d has started and never heard of", name(run), record.try_number)
         self._call.hold(run, record.started_at)
         return earlier.of(self._records.started(record, run))
 
@@ -163,14 +165,20 @@ class JobStart:
         run = self._job_type.run_of(self._values, self._operator.hook.region)
         if run is not None and not self._call.token_is_ours:
             self._refuse_used(run)
-        sent = {key: self._values[key] for key in self._job_type.derived}
+        values, sent = marked(self._job_type, self._values, derive_mark(self._context["ti"]))
+        sent |= {key: values[key] for key in self._job_type.derived}
         while True:
             record = self._records.begin(run, sent, self._request)
             if run is not None:
                 self._call.hold(run, record.started_at)
             try:
-                started, snapshot = self._call.make(self._values, record, may_exist=False)
+                started, snapshot = self._call.make(values, record, may_exist=False)
             except AwsApiError as error:
+                if MARK in sent and self._job_type.mark and error.code == self._job_type.mark.refused:
+                    # Nobody but AWS knows for certain what its parsers take: the text must fail by itself.
+                    self._log.info("asking again without a mark: %s", error)
+                    values, sent = self._values, {}
+                    continue
                 if error.meaning is not ErrorKind.BUSY:
                     raise
                 adopted = self._operator.target_busy(self._context, self._values, error, self._held)

@@ -44,6 +44,26 @@ def derive_label(ti: Any, longest: int) -> str:
     return _LABEL.format(*_fitting(words, room), mapped, ti.try_number)
 
 
+def is_mapped(ti: Any) -> bool:
+    """Whether a task instance is one of several that are mapped from one task."""
+    return bool(ti.map_index >= 0)
+
+
+def derive_mark(ti: Any) -> str:
+    """Return what a comment in a statement says: which try of which task has sent it, for people and for us.
+
+    Its end is a hash that only this try has. No character of it ends a comment.
+    """
+    words = [re.sub(r"[^a-zA-Z0-9_.:+-]", "-", word) for word in (ti.dag_id, ti.run_id, ti.task_id)]
+    dag, run, task = _fitting(words, _LONGEST_NAMES)
+    mapped = f" {ti.map_index}" if is_mapped(ti) else ""
+    identity = json.dumps([ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, str(ti.id)])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
+    return f"Airflow DAG {dag}, run {run}, task {task}{mapped}, try {ti.try_number}, {digest}"
+
+
+# Characters of the names in a mark: a statement has 10,000 at the most.
+_LONGEST_NAMES = 150
 _LABEL = "Airflow DAG {}, run {}, task {}{}, try {}"
 
 

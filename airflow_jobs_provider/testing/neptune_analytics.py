@@ -1,6 +1,7 @@
 """Amazon Neptune Analytics' import and export tasks; their settings stand in ``neptune_tasks``.
 
-Facts marked [I] are inferred: AWS documents them nowhere. Graphs are not emulated: any id will do.
+Facts marked [I] are inferred: AWS documents them nowhere. Graphs are not emulated: any id will do for a task.
+GetGraph knows those that an import has created, or creates.
 """
 
 from __future__ import annotations
@@ -23,6 +24,17 @@ IMPORTS, EXPORTS = (IMPORT, CREATE_GRAPH), (EXPORT,)
 _ECHOED = ("source", "format", "parquetType", "roleArn")
 _ECHOED_OF_EXPORT = ("destination", "kmsKeyIdentifier")
 _ECHOED_IF_FULL = ("importOptions", "exportFilter")
+_ECHOED_OF_GRAPH = (
+    *("publicConnectivity", "kmsKeyIdentifier", "vectorSearchConfiguration"),
+    *("replicaCount", "deletionProtection"),
+)
+_DEFAULTS_OF_GRAPH: Mapping[str, Any] = {
+    "publicConnectivity": False,
+    "kmsKeyIdentifier": "AWS_OWNED_KEY",  # [I]
+    "replicaCount": 1,
+    "deletionProtection": True,
+}
+SMALLEST_MEMORY = 16
 
 
 class NeptuneAnalyticsEmulation(JobService):
@@ -35,6 +47,7 @@ class NeptuneAnalyticsEmulation(JobService):
         *("StartImportTask", "CreateGraphUsingImportTask", "GetImportTask"),
         *("CancelImportTask", "ListImportTasks"),
         *("StartExportTask", "GetExportTask", "CancelExportTask", "ListExportTasks"),
+        "GetGraph",
     )
     url_paths: ClassVar[tuple[str, ...]] = ("{0}/.*$",)
 
@@ -101,6 +114,25 @@ class NeptuneAnalyticsEmulation(JobService):
     def list_export_tasks(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """Return a page of the exports of a graph or of the account, newest first [I]."""
         return self._list(EXPORTS, parameters)
+
+    def get_graph(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return a graph that an import creates, or has created."""
+        graph = parameters["graphIdentifier"]
+        job = next(iter(self.jobs_on(CREATE_GRAPH, graph)), None)
+        if job is None:
+            raise EmulatedError("ResourceNotFoundException", f"Graph {graph} does not exist.")
+        asked, over = job.parameters, job.ended(self.now) is not None
+        arn = f"arn:aws:neptune-graph:{self.region}:{self.current_account}:graph/{graph}"
+        return {
+            **_DEFAULTS_OF_GRAPH,
+            **{name: asked[name] for name in _ECHOED_OF_GRAPH if name in asked},
+            "id": graph,
+            "name": asked["graphName"],
+            "arn": arn,
+            "status": "AVAILABLE" if over else "CREATING",
+            "createTime": moment(job.created),
+            "provisionedMemory": asked.get("maxProvisionedMemory", SMALLEST_MEMORY),
+        }
 
     def _start(self, life: LifeCycle, graph: str, parameters: dict[str, Any]) -> dict[str, Any]:
         ids = {"taskIdentifier": f"t-{_new_id()}"}

@@ -39,6 +39,7 @@ def operations(job_type: JobType) -> list[Operation]:
         for operation in (
             *(job_type.start, job_type.describe, job_type.cancel, job_type.list_jobs),
             None if job_type.results is None else job_type.results.operation,
+            *(() if job_type.search is None else job_type.search.looks.values()),
         )
         if operation is not None
     ]
@@ -225,6 +226,37 @@ def test_the_rest_of_the_record_is_there(job_type: JobType, model: Any) -> None:
         assert job_type.results.row(row)
         assert jmespath.search(job_type.results.total, page)
         assert operation.next_token in page
+
+
+def test_a_lost_start_can_be_looked_for(job_type: JobType, model: Any) -> None:
+    """A search that misses, or that calls something else a job, fails when a worker has died."""
+    search, mark = job_type.search, job_type.mark
+    assert (search is None) == (job_type.token is not None)
+    assert (mark is None) == (search is None or search.marked is None)
+    if search is None:
+        return
+    assert job_type.list_jobs is not None
+    operation = model.operation_model(job_type.list_jobs.api_name)
+    assert search.since is None or search.since in operation.input_shape.members
+    [record] = jmespath.search(job_type.list_jobs.record, example(operation.output_shape))
+    assert jmespath.search(job_type.status, record) is not None
+    for path in (*job_type.identity.values(), *search.ids.values()):
+        assert path is None or jmespath.search(path, record), path
+    for name, look in search.looks.items():
+        known = {*job_type.identity, *search.ids}
+        assert set(look.parameters) - set(look.optional) <= known
+        record[name] = example(model.operation_model(look.api_name).output_shape)
+    for path in (search.created, search.marked, *search.same.values()):
+        assert path is None or jmespath.search(path, record) not in (None, "", []), path
+    assert set(search.within) <= set(job_type.list_jobs.parameters)
+    assert set(job_type.list_jobs.parameters) <= {*search.within, *job_type.start.parameters}
+    for name in (*search.same, *(parameter for parameter, _ in search.within.values())):
+        assert name in job_type.start.parameters, name
+    if mark is not None:
+        assert mark.parameter in job_type.start.parameters
+        refused = {shape.name for shape in model.operation_model(job_type.start.api_name).error_shapes}
+        assert mark.refused in refused
+        assert set(mark.unless) <= set(job_type.start.parameters)
 
 
 def test_rights_are_those_of_the_operations(job_type: JobType) -> None:

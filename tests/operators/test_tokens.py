@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-from airflow_jobs_provider.operators.tokens import derive_label, derive_token
+import pytest
+
+from airflow_jobs_provider.jobs.cloudtrail import CLOUDTRAIL_QUERY
+from airflow_jobs_provider.operators.tokens import derive_label, derive_mark, derive_token
 from tests.conftest import TaskInstance
 
 
@@ -31,3 +34,34 @@ def test_tokens_are_readable_valid_and_the_same_for_the_same_try() -> None:
     assert re.fullmatch(r"[a-zA-Z0-9-]{1,128}", derive_token(long, (1, 128)))
     short = TaskInstance(dag_id="-", task_id="_", run_id="r")
     assert re.fullmatch(r"r-try1-[0-9a-f]{26}", derive_token(short, (33, 256)))
+
+
+def test_marks_end_no_comment_and_are_a_tries_own() -> None:
+    """A name that closed the comment would be run; a mark of two tries would cancel the wrong query."""
+    ti = TaskInstance(dag_id="sales */ DROP", task_id="ünder", run_id="a\nb'; --", map_index=3)
+    mark = derive_mark(ti)
+    assert mark == derive_mark(ti)
+    assert re.fullmatch(
+        r"Airflow DAG sales----DROP, run a-b-----, task -nder 3, try 1, [0-9a-f]{24}", mark
+    ), mark
+    assert derive_mark(TaskInstance(dag_id="sales */ DROP", task_id="ünder", map_index=3)) != mark
+    long = TaskInstance(dag_id="d" * 250, task_id="t" * 250, run_id="r" * 250, map_index=1000, try_number=100)
+    assert len(derive_mark(long)) < 250
+
+
+@pytest.mark.parametrize(
+    ("statement", "store"),
+    [
+        ("SELECT eventID FROM {} WHERE 1 = 1", True),
+        ("SELECT a.x\nfrom\n  {} a JOIN other b ON a.x = b.x;", True),
+        ('WITH e AS (SELECT * FROM "{}") SELECT count(*) FROM e -- all', True),
+        ("SELECT * FROM (SELECT * FROM ( SELECT 1 FROM {}))", True),
+        ("SELECT * FROM e AS a, e AS b WHERE a.id = '{}'", False),
+        ("SELECT 1", False),
+    ],
+)
+def test_the_event_data_store_of_a_statement(statement: str, store: bool) -> None:
+    """A query can be looked for only where it ran."""
+    uuid = "12345678-ABCD-1234-abcd-123456789012"
+    told = CLOUDTRAIL_QUERY.told_within({"query_statement": statement.format(uuid)})
+    assert told == ({"event_data_store": uuid} if store else {})

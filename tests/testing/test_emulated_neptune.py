@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -130,6 +131,22 @@ def test_list_of_the_account(neptune: Any, clock: ManualClock) -> None:
     rest = neptune.list_import_tasks(maxResults=2, nextToken=page["nextToken"])
     assert [task["taskId"] for task in rest["tasks"]] == [tasks[0]["taskId"]]
     assert [task["graphId"] for task in neptune.list_import_tasks(graphIdentifier=GRAPH)["tasks"]] == [GRAPH]
+
+
+def test_graph_of_an_import(neptune: Any, server: EmulatorServer, clock: ManualClock) -> None:
+    """A search for a creation that got no answer knows the graph's name and age from here only."""
+    server.emulator.configure("neptune-create-graph", duration=10)
+    created = datetime.fromtimestamp(clock.now, timezone.utc)
+    task = neptune.create_graph_using_import_task(**start_parameters(CREATE_GRAPH), replicaCount=0)
+    clock.advance(1)
+    graph = neptune.get_graph(graphIdentifier=task["graphId"])
+
+    assert (graph["id"], graph["status"], graph["createTime"]) == (task["graphId"], "CREATING", created)
+    assert graph["name"] == start_parameters(CREATE_GRAPH)["graphName"]
+    assert (graph["replicaCount"], graph["publicConnectivity"]) == (0, False)
+    clock.advance(10)
+    assert neptune.get_graph(graphIdentifier=task["graphId"])["status"] == "AVAILABLE"
+    assert code_of(neptune.get_graph, graphIdentifier="g-0000000000") == "ResourceNotFoundException"
 
 
 def test_export(neptune: Any, server: EmulatorServer, clock: ManualClock) -> None:

@@ -1,0 +1,173 @@
+"""The job of a start that was never answered, and that no token tells: looked for in what the API lists.
+
+No input or output: the look is a generator of :mod:`~airflow_jobs_provider.steps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+import jmespath
+
+from airflow_jobs_provider.exceptions import AwsApiError
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.model import JobType
+from airflow_jobs_provider.jobs.parts import Search
+from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.steps import Log, ReadPage, Steps
+from airflow_jobs_provider.waiting import until_certain
+from airflow_jobs_provider.watch import Errors
+
+# Where the mark stands among what a start has sent of its own.
+MARK = "mark"
+# Seconds by which a worker's clock may be ahead of the service's. Without marks, a larger margin would take
+# jobs that others started shortly before; a smaller one only finds less.
+_SKEW = 10.0
+# The same where a mark tells whose job it is: AWS refuses requests of clocks that are further off.
+_SKEW_OF_MARKED = 300.0
+
+
+@dataclass(frozen=True)
+class LostStart:
+    """A start that was never answered.
+
+    :param values: what it asked for, by our names.
+    :param sent: what of it was its try's own: the mark, and what the list must be told.
+    :param since: when it was asked for (seconds since the epoch).
+    :param has_siblings: the task is mapped: others may ask for the same at the same time.
+    """
+
+    job_type: JobType
+    values: Mapping[str, Any]
+    sent: Mapping[str, str]
+    since: float
+    region: str
+    has_siblings: bool
+
+    @property
+    def can_be_found(self) -> bool:
+        """Whether a list can tell which job it has started."""
+        search = self.job_type.search
+        needed = () if search is None or search.marked is None else (MARK, *search.within)
+        return search is not None and all(name in self.sent for name in needed)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a look at the list has found.
+
+    :param run: the job that is certainly the start's.
+    :param left_alone: those that may be, and that nobody must touch for that.
+    :param because: why not, in words.
+    :param final: another look would find the same.
+    """
+
+    run: JobRun | None = None
+    left_alone: tuple[JobRun, ...] = ()
+    because: str = ""
+    final: bool = False
+
+
+def marked(
+    job_type: JobType, values: Mapping[str, Any], mark: str
+) -> tuple[Mapping[str, Any], dict[str, str]]:
+    """Return a start's parameters with a mark, and what finds its job by it; as they are, without room."""
+    with_mark = job_type.marked(values, mark)
+    if with_mark is None:
+        return values, {}
+    return with_mark, {MARK: mark, **job_type.told_within(values)}
+
+
+def look(start: LostStart, *, log: Log, patience: float) -> Steps[Finding]:
+    """Look once through the list.
+
+    A job is the start's if it has its mark. Without marks it must be the only one that does what was asked
+    for and was created since, and no sibling of a mapped task may have asked for the same.
+
+    :param patience: seconds in which errors that may pass are survived, for each page.
+    :raises AwsApiError: for an error that does not pass; the right to list may be missing.
+    """
+    job_type = start.job_type
+    search, listing = job_type.search, job_type.list_jobs
+    assert search is not None  # noqa: S101 - asked before: can_be_found
+    assert listing is not None  # noqa: S101 - what has a search has a list
+    earliest = start.since - (_SKEW if search.marked is None else _SKEW_OF_MARKED)
+    if search.since is not None:
+        moment = datetime.fromtimestamp(earliest, timezone.utc)
+        listing = replace(listing, constants={**listing.constants, search.since: moment})
+    failed = Errors(f"the list of jobs on {job_type.describe_target(start.values)}", log).survive
+    matches: list[tuple[JobRun, Mapping[str, Any]]] = []
+    step: ReadPage | None = ReadPage(listing, {**start.values, **start.sent})
+    while step is not None:
+        page = yield from until_certain(step, failed, patience)
+        for listed in page.items:
+            run = job_type.run_of(start.values, start.region, listed)
+            if run is None or not _may_be(start, listed, earliest):
+                continue
+            record = dict(listed)
+            ids = {**run.ids, **{name: jmespath.search(path, listed) for name, path in search.ids.items()}}
+            for name, operation in search.looks.items():
+                try:
+                    answer = yield from until_certain(ReadPage(operation, ids), failed, patience)
+                except AwsApiError as error:
+                    # Deleted meanwhile, or not there yet: what it would tell is not known.
+                    if error.meaning is not ErrorKind.NOT_FOUND:
+                        raise
+                else:
+                    record[name] = answer.answer
+            if _may_be(start, record, earliest) and _has_mark(start, record):
+                matches.append((run, record))
+        step = ReadPage(listing, step.values, page.token) if page.token else None
+    return _judged(start, matches)
+
+
+def _may_be(start: LostStart, record: Mapping[str, Any], earliest: float) -> bool:
+    """Whether nothing that is known of a job yet says that another start has begun it."""
+    search = start.job_type.search
+    assert search is not None  # noqa: S101
+    created = _created(search, record)
+    if created is not None and created < earliest:
+        return False
+    return all(
+        start.values.get(name) is None or jmespath.search(path, record) in (None, start.values[name])
+        for name, path in search.same.items()
+    )
+
+
+def _has_mark(start: LostStart, record: Mapping[str, Any]) -> bool:
+    search = start.job_type.search
+    assert search is not None  # noqa: S101
+    return search.marked is None or start.sent[MARK] in (jmespath.search(search.marked, record) or "")
+
+
+def _judged(start: LostStart, matches: list[tuple[JobRun, Mapping[str, Any]]]) -> Finding:
+    """Say which of the jobs that may be the start's certainly is."""
+    search = start.job_type.search
+    assert search is not None  # noqa: S101
+    runs = tuple(run for run, _ in matches)
+    if len(runs) > 1:
+        return Finding(None, runs, f"{len(runs)} jobs match, and it can have started one only", final=True)
+    if not matches or search.marked is not None:
+        return Finding(next(iter(runs), None))
+    [(run, record)] = matches
+    told = {name for name, path in search.same.items() if jmespath.search(path, record) is not None}
+    asked = [name for name in start.job_type.start.parameters if start.values.get(name) is not None]
+    untold = ", ".join(name for name in asked if name not in told)
+    if start.has_siblings:
+        return Finding(None, runs, "a task that is mapped beside this one may have started it", final=True)
+    if untold:
+        return Finding(None, runs, f"AWS does not tell with which {untold} it was started", final=True)
+    if _created(search, record) is None:
+        return Finding(None, runs, "AWS does not tell when it was created")
+    return Finding(run)
+
+
+def _created(search: Search, record: Mapping[str, Any]) -> float | None:
+    """Return when a job was created (seconds since the epoch), where its record tells."""
+    moment = jmespath.search(search.created, record)
+    if isinstance(moment, datetime):
+        return moment.timestamp()
+    return None if moment is None else float(moment) / 1000

@@ -1,0 +1,139 @@
+"""A start call that may have been sent, and has not been answered: how its job is found out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, TaskKilledError, name
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.lost import Finding, LostStart, look
+from airflow_jobs_provider.steps import drive
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from airflow_jobs_provider.jobs.model import JobType
+    from airflow_jobs_provider.jobs.run import JobRun
+    from airflow_jobs_provider.operators.record import JobRecord
+    from airflow_jobs_provider.steps import Log
+
+# Seconds by which the service's clock may be behind when a token is answered with a job.
+_SKEW = 60.0
+# Seconds between two questions.
+_PAUSE = 0.5
+
+
+class UnansweredStart:
+    """One start, from before its first call on.
+
+    A thread of a signal handler reads it while the main thread stands still, wherever that was: nothing here
+    takes a lock.
+
+    :param values: what it asks for, by our names.
+    :param record: what was recorded of it.
+    :param has_siblings: the task is mapped.
+    :ivar run: its job, as soon as an answer or a search has told which.
+    :ivar in_flight: a call is on its way.
+    :ivar may_exist: a call may have started the job.
+    """
+
+    def __init__(
+        self,
+        job_type: JobType,
+        values: Mapping[str, Any],
+        record: JobRecord,
+        region: str,
+        *,
+        has_siblings: bool,
+        may_exist: bool,
+    ) -> None:
+        self.values = values
+        self.record = record
+        self.run: JobRun | None = None
+        self.in_flight = False
+        self.may_exist = may_exist
+        self._job_type = job_type
+        self._lost = LostStart(job_type, values, record.sent, record.started_at, region, has_siblings)
+
+    @property
+    def was_sent(self) -> bool:
+        """Whether a call may have reached AWS that was not refused."""
+        return self.in_flight or self.may_exist
+
+    def wait(self, seconds: float) -> None:
+        """Give a call that is on its way time for its answer."""
+        end = time.monotonic() + seconds
+        while self.in_flight and time.monotonic() < end:
+            time.sleep(0.05)
+
+    def learn(
+        self,
+        hook: AwsJobHook,
+        log: Log,
+        patience: float,
+        sleep: Callable[[float], object] = time.sleep,
+        *,
+        longest: float = 0.0,
+    ) -> JobRun | None:
+        """Find out which job it has started: its token tells, or the list.
+
+        :param patience: for how many seconds; lists show a new job late.
+        :param longest: seconds in which errors of the list that may pass are survived, and in which a job is
+            awaited that is the start's if only AWS told when it was created; at least ``patience``.
+        :returns: its job; ``None`` where it has started none, or where that cannot be told.
+        """
+        number = self.record.try_number
+        if self.run is not None or not self.was_sent:
+            return self.run
+        if self._job_type.token is None and not self._lost.can_be_found:
+            log.warning(
+                "what try %d may have started cannot be looked for: there is no mark, or no list to search",
+                number,
+            )
+            return None
+        began = time.monotonic()
+        longest = max(patience, longest)
+        try:
+            while True:
+                if self._job_type.token is None:
+                    finding = drive(look(self._lost, log=log, patience=longest), hook, sleep)
+                else:
+                    finding = self._ask_again(hook)
+                self.run = self.run or finding.run
+                give_up = began + (longest if finding.left_alone else patience)
+                if self.run is not None or finding.final or time.monotonic() + _PAUSE > give_up:
+                    break
+                sleep(_PAUSE)
+        except TaskKilledError:
+            raise
+        except AwsJobError as error:
+            log.warning("what try %d may have started cannot be found: %s", number, error)
+        else:
+            self._say(finding, log)
+        return self.run
+
+    def _ask_again(self, hook: AwsJobHook) -> Finding:
+        try:
+            run, snapshot = hook.start(self.values)
+        except AwsApiError as error:
+            if error.is_transient:
+                return Finding()
+            if error.meaning is ErrorKind.BUSY:
+                # A token that the service knows is answered with its job: it has started nothing.
+                return Finding(final=True)
+            raise
+        created = self._job_type.started_at(snapshot)
+        if created is not None and created < self.record.started_at - _SKEW:
+            return Finding(None, (run,), "its token was used before", final=True)
+        return Finding(run)
+
+    def _say(self, finding: Finding, log: Log) -> None:
+        number = self.record.try_number
+        if self.run is not None:
+            log.info("found %s, which try %d has started and never heard of", name(self.run), number)
+        for run in finding.left_alone:
+            log.warning(
+                "%s may be what try %d has started, but it is left alone: %s. To cancel it by hand: %s",
+                *(name(run), number, finding.because, self._job_type.cancel_command(run)),
+            )

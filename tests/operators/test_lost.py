@@ -1,0 +1,446 @@
+"""Starts whose answer was lost, and kills that come while a start is on its way, for every job type."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
+from airflow_jobs_provider.exceptions import AwsApiError, JobCancelledError, TaskKilledError
+from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+from airflow_jobs_provider.lost import MARK
+from airflow_jobs_provider.operators.asking import StartCall
+from airflow_jobs_provider.operators.base import StartJobOperator
+from tests.cases import CASES, Case
+from tests.conftest import Context, TaskInstance
+from tests.operators.test_start import during, of, only_job, tokenless
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.testing import Emulator
+
+marking = of(lambda case: case.job_type.mark is not None)
+unmarked = of(lambda case: case.job_type.search is not None and case.job_type.mark is None)
+ids_in_answer = of(lambda case: case.job_type.token not in case.job_type.identity)
+MARKING = {case.name: case for case in CASES if case.job_type.mark is not None}
+
+
+def died(
+    case: Case, context: Context, monkeypatch: pytest.MonkeyPatch, *, sent: bool = True, **options: Any
+) -> None:
+    """Lose the worker between the start and the record of it: what a SIGKILL leaves.
+
+    :param sent: AWS has carried the start out.
+    """
+    start = AwsJobHook.start
+
+    def die(hook: AwsJobHook, values: Any) -> Any:
+        if sent:
+            start(hook, values)
+        raise SystemExit
+
+    with monkeypatch.context() as dying:
+        dying.setattr(AwsJobHook, "start", die)
+        dying.setattr(StartCall, "_interrupted", lambda *_: None)
+        dying.setattr(StartJobOperator, "_abandon", lambda *_: None)
+        with pytest.raises(SystemExit):
+            case.start(**options).execute(context)
+
+
+def somebody_starts(case: Case, **more: Any) -> None:
+    """Start the same as the task, but not by the task."""
+    hook = AwsJobHook(case.job_type, aws_conn_id=None)
+    operator = case.start()
+    hook.start({**operator.parameters(case.job_type.start), **more})
+
+
+def beside(case: Case, aws: Emulator, **settings: Any) -> None:
+    """Let several jobs of a target run at a time."""
+    many = {"limit_per_graph": None} if "neptune" in case.name and case.busy is not None else {}
+    aws.configure(case.name, **many, **dated(case), **settings)
+
+
+def dated(case: Case) -> dict[str, Any]:
+    """Return settings with which a Neptune task tells from its start on when it was created."""
+    return {"timeline": {"INITIALIZING": 0}} if "INITIALIZING" in case.job_type.states else {}
+
+
+def test_a_retry_finds_the_job_of_a_lost_answer(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that died between start and record must not cost a second job."""
+    aws.configure(case.name, duration=0.5)
+    died(case, context, monkeypatch)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert only_job(aws)["cancels"] == 0
+
+
+def test_a_clear_ends_the_job_of_a_lost_answer(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clear means a new job, also where nobody was told of the old one."""
+    aws.script(case.name, duration=60, **dated(case))
+    aws.configure(case.name, duration=0.1)
+    died(case, context, monkeypatch)
+    assert case.start().execute(context.cleared())["status"] == case.succeeded
+    first, second = aws.jobs()
+    assert (first["status"], second["status"]) == (case.cancelled, case.succeeded)
+    assert first["ended"] <= second["created"]
+
+
+@marking
+def test_a_marked_job_is_found_although_the_request_has_changed(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A DAG that was mended after the crash must still end what the broken one has started."""
+    aws.script(case.name, duration=60, **dated(case))
+    aws.configure(case.name, duration=0.1)
+    died(case, context, monkeypatch)
+    assert case.start(**case.other_target).execute(context.retried())["status"] == case.succeeded
+    assert [job["status"] for job in aws.jobs()] == [case.cancelled, case.succeeded]
+
+
+@marking
+def test_the_same_query_of_somebody_else_is_not_touched(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """People run the statements of DAGs by hand: theirs are neither adopted nor cancelled."""
+    aws.configure(case.name, duration=60, **dated(case))
+    died(case, context, monkeypatch, sent=False)
+    somebody_starts(case)
+    case.start(wait_for_completion=False).execute(context.cleared())
+    theirs, ours = aws.jobs()
+    assert (theirs["cancels"], ours["cancels"]) == (0, 0)
+    assert len(aws.jobs()) == 2
+
+
+@unmarked
+def test_a_job_of_before_is_not_touched(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was running before the start was asked for cannot be its job."""
+    beside(case, aws, duration=60)
+    monkeypatch.setattr("airflow_jobs_provider.lost._SKEW", 0.0)
+    somebody_starts(case)
+    time.sleep(0.05)
+    died(case, context, monkeypatch, sent=False)
+    case.start(wait_for_completion=False).execute(context.cleared())
+    assert [job["cancels"] for job in aws.jobs()] == [0, 0]
+
+
+@tokenless
+def test_siblings_of_a_mapped_task_do_not_touch_each_other(
+    case: Case,
+    aws: Emulator,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Mapped tasks ask for the same at the same time; a wrong guess would cancel a job that is wanted."""
+    beside(case, aws, duration=60)
+    first, second = (Context(TaskInstance(map_index=index)) for index in (0, 1))
+    died(case, second, monkeypatch)
+    died(case, first, monkeypatch, sent=False)
+    cleared = first.cleared()
+    cleared["ti"].map_index = 0
+    case.start(wait_for_completion=False).execute(cleared)
+    assert [job["cancels"] for job in aws.jobs()] == [0, 0]
+    told = capsys.readouterr().out
+    assert ("mapped beside this one" in told) == (case.job_type.mark is None)
+    assert (f"aws {case.job_type.service} {case.job_type.cancel.cli_name} " in told) == (
+        case.job_type.mark is None
+    )
+
+
+@tokenless
+def test_of_two_jobs_that_match_none_is_touched(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """One of them is somebody else's, run again from the console's history say."""
+    beside(case, aws, duration=60)
+    died(case, context, monkeypatch)
+    sent = only_job(aws)["parameters"]
+    mark = case.job_type.mark
+    again = {mark.parameter: sent[case.job_type.parameters[mark.parameter].api]} if mark else {}
+    somebody_starts(case, **again)
+    case.start(wait_for_completion=False).execute(context.cleared())
+    assert [job["cancels"] for job in aws.jobs()] == [0, 0, 0]
+    told = capsys.readouterr().out
+    assert "2 jobs match, and it can have started one only" in told
+    for job in aws.jobs()[:2]:
+        assert next(iter(job["ids"].values())) in told
+
+
+@tokenless
+def test_without_the_right_to_list_it_goes_on(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A policy of before this version has no list right: said once, and no task fails for it."""
+    assert case.job_type.list_jobs is not None
+    beside(case, aws, duration=0.1)
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.list_jobs.api_name)
+    died(case, context, monkeypatch)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert capsys.readouterr().out.count("cannot be found") == 1
+    assert len(aws.journal(case.job_type.list_jobs.api_name)) == 1
+
+
+def test_a_parameter_that_no_list_tells_is_not_guessed(
+    aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An import that looks alike may not be alike."""
+    case = next(case for case in CASES if case.name == "neptune-create-graph")
+    aws.configure(case.name, duration=60, **dated(case))
+    died(case, context, monkeypatch, fail_on_error=False)
+    case.start(fail_on_error=False, wait_for_completion=False).execute(context.cleared())
+    assert [job["cancels"] for job in aws.jobs()] == [0, 0]
+    assert "AWS does not tell with which fail_on_error it was started" in capsys.readouterr().out
+
+
+@unmarked
+def test_a_job_that_does_something_else_is_no_match(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Jobs of other tasks run at the same time."""
+    beside(case, aws, duration=60)
+    died(case, context, monkeypatch)
+    somebody_starts(case, role_arn="arn:aws:iam::123456789012:role/another")
+    case.start(wait_for_completion=False).execute(context.cleared())
+    first, second, _ = aws.jobs()
+    assert first["status"] == case.cancelled
+    assert second["cancels"] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cloudtrail-query", {"query_statement": "SELECT 1\nFROM {store}\n-- " + "x" * 9900}),
+        ("cloudtrail-query", {"query_alias": "top", "query_parameters": ["{store}"]}),
+        ("logs-query", {"query_language": "SQL"}),
+        ("logs-query", {"query_language": "PPL"}),
+    ],
+)
+def test_a_query_without_room_for_a_mark_is_sent_as_it_is(
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    options: dict[str, Any],
+) -> None:
+    """A mark must never be why AWS refuses a query; what cannot be found then is said when it matters."""
+    store = "12345678-abcd-1234-abcd-123456789012"
+    case = MARKING[name]
+    given: dict[str, Any] = json.loads(json.dumps(options).replace("{store}", store))
+    aws.configure(name, duration=0.1)
+    died(case, context, monkeypatch, **given)
+    sent = only_job(aws)["parameters"]
+    assert not any("Airflow" in str(value) for value in sent.values())
+    assert "cannot be looked for" not in capsys.readouterr().out
+    case.start(**given).execute(context.retried())
+    assert "cannot be looked for: there is no mark" in capsys.readouterr().out
+
+
+@marking
+def test_the_mark_is_sent_and_nothing_else_changes(case: Case, aws: Emulator, context: Context) -> None:
+    """The statement that authors see, and that is compared from try to try, must stay theirs."""
+    mark = case.job_type.mark
+    assert mark is not None
+    aws.configure(case.name, duration=0.1)
+    operator = case.start()
+    written = getattr(operator, mark.parameter)
+    operator.execute(context)
+    sent = only_job(aws)["parameters"][case.job_type.parameters[mark.parameter].api]
+    comment, _, rest = sent.partition("\n")
+    said = context["task_state_store"].values["aws_job"]["sent"][MARK]
+    assert (comment, rest) == (mark.comment.format(said), written)
+    assert getattr(operator, mark.parameter) == written
+    assert re.search(r"Airflow DAG finance, run \S+, task refresh, try 1, [0-9a-f]{24}", said)
+
+
+@marking
+def test_a_mark_that_is_refused_is_left_out(case: Case, aws: Emulator, context: Context) -> None:
+    """A parser that takes no comment must not fail a query that worked before; a bad query still fails."""
+    mark, job_type = case.job_type.mark, case.job_type
+    assert mark is not None
+    aws.configure(case.name, duration=0.1)
+    aws.fault("error", code=mark.refused, service=job_type.service, operation="StartQuery", times=1)
+    operator = case.start()
+    assert operator.execute(context)["status"] == case.succeeded
+    api = job_type.parameters[mark.parameter].api
+    assert only_job(aws)["parameters"][api] == getattr(operator, mark.parameter)
+    aws.fault("error", code=mark.refused, service=job_type.service, operation="StartQuery")
+    with pytest.raises(AwsApiError, match=mark.refused):
+        case.start().execute(Context())
+    assert len(aws.journal("StartQuery")) == 4
+
+
+class Lost:
+    """The first answer of a start is on its way until ``release``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._released = threading.Event()
+        self._calls = 0
+        start = AwsJobHook.start
+
+        def late(hook: AwsJobHook, values: Any) -> Any:
+            self._calls += 1
+            first = self._calls == 1
+            answer = start(hook, values)
+            if first:
+                self._released.wait(60)
+            return answer
+
+        monkeypatch.setattr(AwsJobHook, "start", late)
+
+    def release(self) -> None:
+        """Let it come."""
+        self._released.set()
+
+
+def test_a_kill_finds_out_what_an_unanswered_start_has_started(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow kills the process 5 seconds after the SIGTERM: the answer may not come before that."""
+    aws.configure(case.name, duration=60, **dated(case))
+    lost = Lost(monkeypatch)
+    operator = case.start()
+    seen: list[str] = []
+
+    def kill() -> None:
+        operator.on_kill()
+        seen.extend(job["status"] for job in aws.jobs())
+        if case.job_type.token in case.job_type.identity:
+            lost.release()  # the others go on by themselves
+
+    with (
+        during(aws, case.job_type.start.api_name, kill),
+        pytest.raises((TaskKilledError, JobCancelledError)),
+    ):
+        operator.execute(context)
+    lost.release()
+    assert seen == [case.cancelled]
+    assert len(aws.jobs()) == 1
+
+
+def test_a_kill_during_a_slow_start_leaves_nothing(case: Case, aws: Emulator, context: Context) -> None:
+    """A start that takes three seconds leaves one second to cancel what it starts."""
+    aws.configure(case.name, duration=60, **dated(case))
+    aws.fault("delay", delay=3, operation=case.job_type.start.api_name, times=1)
+    operator = case.start()
+    with (
+        during(aws, case.job_type.start.api_name, operator.on_kill),
+        pytest.raises((TaskKilledError, JobCancelledError)),
+    ):
+        operator.execute(context)
+    while any(call["outcome"] == "in flight" for call in aws.journal(case.job_type.start.api_name)):
+        time.sleep(0.05)  # a repeated call was answered first
+    began = aws.journal(case.job_type.start.api_name)[0]["time"]
+    job = only_job(aws)
+    assert job["status"] == case.cancelled
+    assert job["cancel_requested"] - began < 4.5
+
+
+@ids_in_answer
+def test_a_kill_of_a_start_that_was_refused_starts_nothing(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """Who looks for what was started must not start it."""
+    aws.fault("delay", delay=0.5, operation=case.job_type.start.api_name, times=1)
+    aws.fault("throttle", operation=case.job_type.start.api_name, times=1)
+    operator = case.start()
+    with (
+        during(aws, case.job_type.start.api_name, operator.on_kill),
+        pytest.raises(TaskKilledError),
+    ):
+        operator.execute(context)
+    assert aws.jobs() == []
+    assert len(aws.journal(case.job_type.start.api_name)) == 1
+
+
+@ids_in_answer
+def test_a_kill_with_cancel_on_kill_off_looks_for_nothing(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who switched cancelling off must find the job running."""
+    aws.configure(case.name, duration=60, **dated(case))
+    lost = Lost(monkeypatch)
+    operator = case.start(cancel_on_kill=False)
+
+    def kill() -> None:
+        operator.on_kill()
+        lost.release()
+
+    with during(aws, case.job_type.start.api_name, kill), pytest.raises(TaskKilledError):
+        operator.execute(context)
+    assert only_job(aws)["cancels"] == 0
+    assert len(aws.journal(case.job_type.start.api_name)) == 1
+    assert case.job_type.list_jobs is None or not aws.journal(case.job_type.list_jobs.api_name)
+
+
+def test_a_time_out_finds_out_what_an_unanswered_start_has_started(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer that does not come even when it is awaited must not leave the job running."""
+    aws.configure(case.name, duration=60, **dated(case))
+    monkeypatch.setattr("airflow_jobs_provider.operators.asking._ANSWER_PATIENCE", 0.3)
+    lost = Lost(monkeypatch)
+    operator = case.start()
+    _ = operator.hook.region  # made before the alarm
+
+    def interrupt(*_: object) -> None:
+        raise AirflowTaskTimeout("execution_timeout")
+
+    def alarm() -> None:
+        while not aws.jobs():
+            time.sleep(0.01)
+        signal.raise_signal(signal.SIGALRM)
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with during(aws, case.job_type.start.api_name, alarm), pytest.raises(AirflowTaskTimeout):
+            operator.execute(context)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        lost.release()
+    assert only_job(aws)["status"] == case.cancelled
+
+
+@unmarked
+def test_a_job_whose_age_comes_late_is_awaited(case: Case, aws: Emulator, context: Context) -> None:
+    """Neptune tells when a task was created only when it is at work; until then it may be a job of before."""
+    aws.configure(case.name, duration=2, timeline={"INITIALIZING": 1.5})
+    aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)
+    assert case.start().execute(context)["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
+
+
+@tokenless
+def test_a_lost_answer_of_which_nothing_is_listed_fails_the_try(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """A start that may have been must not be made again; the record of it must stay."""
+    aws.fault("drop", operation=case.job_type.start.api_name, times=1)
+    with pytest.raises(AwsApiError, match="it may have been, and be running"):
+        case.start().execute(context)
+    assert aws.jobs() == []
+    assert context["task_state_store"].values["aws_job"]["confirmed"] is False
