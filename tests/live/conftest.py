@@ -17,6 +17,8 @@ from tests.live.processes import Component, free_port, interrupted_by_sigterm, w
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+DEPLOYMENT_ID = "AIRFLOW__AIRFLOW_JOBS_PROVIDER__DEPLOYMENT_ID"
+
 
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorClient]:
@@ -41,7 +43,8 @@ def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorClien
 def airflow(emulator: EmulatorClient) -> Iterator[LocalAirflow]:
     """A running Airflow with the DAGs in ``tests/live/dags``; its AWS connection leads to the emulator."""
     dags = Path(__file__).parent / "dags"
-    with LocalAirflow(dags=dags, connections={"aws_default": aws_connection(emulator.url)}) as airflow:
+    connections = {"aws_default": aws_connection(emulator.url)}
+    with LocalAirflow(dags=dags, connections=connections, env={DEPLOYMENT_ID: "live"}) as airflow:
         yield airflow
 
 
