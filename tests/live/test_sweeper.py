@@ -1,4 +1,4 @@
-"""The last net on a real Airflow: jobs that nobody was left to cancel, among others that must be left alone."""
+"""The last net on a real Airflow: jobs that nobody was left to cancel, among others to be left alone."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Jobs:
 
 
 def test_orphans_are_cancelled_and_nothing_else_is(cells: Cells) -> None:
-    """The one hole that Airflow leaves: a mark while no triggerer runs. A sweep must close it, and no more."""
+    """The hole that Airflow leaves, a mark while no triggerer runs: a sweep must close it, and do no more."""
     jobs: dict[str, Jobs] = {}
 
     def starts(cell: Cell) -> None:
@@ -50,7 +50,9 @@ def test_orphans_are_cancelled_and_nothing_else_is(cells: Cells) -> None:
         wanted, worker = (replace(cell, target=new_target()) for _ in range(2))
         for each, mode in ((cell, "deferred"), (wanted, "deferred"), (worker, "worker")):
             each.start_and_wait(mode)
-        worker.until(lambda: worker.airflow.xcom(*of_job(worker), "aws_job") is not None, "the worker's claim")
+        worker.until(
+            lambda: worker.airflow.xcom(*of_job(worker), "aws_job") is not None, "the worker's claim"
+        )
         failed = TaskKey(cell.dag_id, cell.run_id, "job", -1)
         jobs[cell.name] = Jobs(
             *(cell, wanted, worker, cell.start_outside()),
