@@ -16,9 +16,9 @@ DOC = """
 Jobs end with their tasks. Where nobody was left to see to that (a deferred task marked as failed while no
 triggerer ran, say), the job goes on: this DAG finds it, and says so by failing.
 
-* **It needs** `[airflow_jobs_provider] deployment_id` in the configuration of every part of Airflow: only jobs
-  that were started with it are known.
-* **It cancels nothing** while the DAG param `dry_run` is on. Look at what it finds for a week; then arm it:
+* **It needs** `[airflow_jobs_provider] deployment_id` in the configuration of every part of Airflow: only
+  jobs that were started with it are known.
+* **It cancels nothing** while the DAG param `dry_run` is on. Look at what it finds for a week, then arm it:
   change the default below. To arm a single run, trigger it with `dry_run` off.
 * **Alerting**: the task `nothing_is_left` fails if something was found, or if a sweep failed. Give it your
   `on_failure_callback`.

@@ -6,6 +6,7 @@ import random
 import re
 import uuid
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -99,6 +100,23 @@ def test_another_task_instance_has_another_mark() -> None:
     one, other = (Mark.of(TaskInstance(), "prod") for _ in range(2))
     assert one != other
     assert replace(other, digest=one.digest) == one
+
+
+def test_the_room_for_ids_is_what_the_documentation_says() -> None:
+    """Who names a DAG must know how long its id may be."""
+    page = " ".join((Path(__file__).parents[2] / "docs" / "sweeper.md").read_text().split())
+    found = re.search(
+        r"(\d+) characters are left for the ids of DAG and task in QuickSight, and (\d+) in", page
+    )
+    assert found is not None
+    for longest, room in zip((128, 200), map(int, found.groups()), strict=True):
+        ti = TaskInstance(dag_id="d" * (room - 1), task_id="t")
+        assert len(Mark.of(ti, "prod").encode()) == longest
+    example = re.search(r"prod_-sales_-\S+", page)
+    assert example is not None
+    mark = Mark.decode(example[0])
+    assert mark is not None
+    assert mark.key == TaskKey("sales", TaskInstance().run_id, "refresh", 3)
 
 
 @swept
