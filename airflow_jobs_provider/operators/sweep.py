@@ -6,19 +6,19 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow_jobs_provider.exceptions import AwsJobError, JobNotFoundError, name, not_cancelled
+from airflow_jobs_provider.exceptions import AwsJobError, JobNotFoundError, not_cancelled
 from airflow_jobs_provider.jobs import JOB_TYPES
-from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
+from airflow_jobs_provider.jobs.run import JobSnapshot, JobState
 from airflow_jobs_provider.jobs.values import Flag
 from airflow_jobs_provider.operators.checks import check_aws, check_choice, is_literal
 from airflow_jobs_provider.operators.common import PATIENCE
 from airflow_jobs_provider.operators.connected import AwsOperator
 from airflow_jobs_provider.operators.marks import OPTION, SECTION, Mark, deployment_id
-from airflow_jobs_provider.operators.verdicts import Finding, Judge, Verdict
+from airflow_jobs_provider.operators.verdicts import Finding, Judge, Swept, Verdict
 from airflow_jobs_provider.steps import drive
 from airflow_jobs_provider.sweeping import Search
 from airflow_jobs_provider.waiting import cancel_until_certain
@@ -29,48 +29,6 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
     from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.sweeping import Listing, RunningJob
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What was found out about a running job of ours, and done.
-
-    :param action: ``none``; of an orphan ``would cancel``, ``cancelled``, ``ending`` (it was asked to end,
-        and takes its time), ``had ended`` or ``failed``.
-    :param error: why the cancel failed, with the command to do it by hand.
-    """
-
-    run: JobRun
-    mark: Mark
-    finding: Finding
-    action: str = "none"
-    error: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what goes to XCom."""
-        key = self.mark.key
-        return {
-            "job": self.run.to_json(),
-            "console_url": JOB_TYPES[self.run.job_type].console_url(self.run),
-            "dag_id": key.dag_id,
-            "run_id": key.run_id,
-            "task_id": key.task_id,
-            "map_index": key.map_index,
-            "try_number": self.mark.try_number,
-            "task_state": self.finding.state,
-            "verdict": self.finding.verdict.value,
-            "why": self.finding.why,
-            "action": self.action,
-            "error": self.error,
-        }
-
-    def __str__(self) -> str:
-        """Return it as a line of the log."""
-        key = self.mark.key
-        mapped = f" [{key.map_index}]" if key.map_index >= 0 else ""
-        task = f"DAG {key.dag_id}, run {key.run_id}, task {key.task_id}{mapped}, try {self.mark.try_number}"
-        done = "" if self.action == "none" else f": {self.action}"
-        return f"{name(self.run)} of {task}: {self.finding.verdict.value}, {self.finding.why}{done}"
 
 
 class AwsJobSweepOperator(AwsOperator):
@@ -92,7 +50,7 @@ class AwsJobSweepOperator(AwsOperator):
     :returns: one dict for each running job of this Airflow: ``job`` (``job_type``, ``ids``, ``region``),
         ``console_url``, ``dag_id``, ``run_id``, ``task_id``, ``map_index``, ``try_number``, ``task_state``,
         ``verdict`` (:class:`~airflow_jobs_provider.operators.verdicts.Verdict`), ``why``, ``action`` (see
-        :class:`Swept`), ``error``.
+        :class:`~airflow_jobs_provider.operators.verdicts.Swept`), ``error``.
     :raises ValueError: without a deployment id.
     :raises AwsApiError: where no target could be listed.
     :raises AwsJobError: where an orphan could not be cancelled; the result is in XCom all the same.
@@ -258,9 +216,13 @@ class AwsJobSweepOperator(AwsOperator):
                 if value is not None:
                     target[key] = parameter.value.read(key, parameter.value.rendered(value))
                 elif parameter.caller_account and complete:
-                    target[key] = self.hook.caller_account()
+                    target[key] = self._account
             targets.append(target)
         return targets
+
+    @cached_property
+    def _account(self) -> str:
+        return self.hook.caller_account()
 
     @property
     def _type(self) -> JobType:

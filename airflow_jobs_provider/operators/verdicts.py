@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from airflow_jobs_provider.exceptions import name
+from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.run import JobRun
-from airflow_jobs_provider.operators.marks import TaskKey
+from airflow_jobs_provider.operators.marks import Mark, TaskKey
 from airflow_jobs_provider.triggers.ownership import XCOM_KEY
 
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
@@ -47,6 +49,48 @@ class Finding:
     verdict: Verdict
     why: str
     state: str | None = None
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What was found out about a running job of ours, and done.
+
+    :param action: ``none``; of an orphan ``would cancel``, ``cancelled``, ``ending`` (it was asked to end,
+        and takes its time), ``had ended`` or ``failed``.
+    :param error: why the cancel failed, with the command to do it by hand.
+    """
+
+    run: JobRun
+    mark: Mark
+    finding: Finding
+    action: str = "none"
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what goes to XCom."""
+        key = self.mark.key
+        return {
+            "job": self.run.to_json(),
+            "console_url": job_type_of(self.run).console_url(self.run),
+            "dag_id": key.dag_id,
+            "run_id": key.run_id,
+            "task_id": key.task_id,
+            "map_index": key.map_index,
+            "try_number": self.mark.try_number,
+            "task_state": self.finding.state,
+            "verdict": self.finding.verdict.value,
+            "why": self.finding.why,
+            "action": self.action,
+            "error": self.error,
+        }
+
+    def __str__(self) -> str:
+        """Return it as a line of the log."""
+        key = self.mark.key
+        mapped = f" [{key.map_index}]" if key.map_index >= 0 else ""
+        task = f"DAG {key.dag_id}, run {key.run_id}, task {key.task_id}{mapped}, try {self.mark.try_number}"
+        done = "" if self.action == "none" else f": {self.action}"
+        return f"{name(self.run)} of {task}: {self.finding.verdict.value}, {self.finding.why}{done}"
 
 
 @dataclass(frozen=True)
@@ -124,8 +168,8 @@ class Judge:
         of_run = states.get(run_id, {})
         answers = {}
         for key in keys:
-            name = key.task_id if key.map_index < 0 else f"{key.task_id}_{key.map_index}"
-            answers[key] = _Answer(known=name in of_run, state=of_run.get(name))
+            called = key.task_id if key.map_index < 0 else f"{key.task_id}_{key.map_index}"
+            answers[key] = _Answer(known=called in of_run, state=of_run.get(called))
         return answers
 
 

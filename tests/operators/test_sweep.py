@@ -311,6 +311,9 @@ def test_the_targets_that_are_given_are_looked_at(net: Net) -> None:
     assert [found["task_id"] for found in net.sweep(targets=[part])] == ["other"]
     assert len(net.sweep()) == 2
     assert net.sweep(targets=[]) == []
+    since = net.aws.journal()[-1]["number"]
+    net.sweep(targets=[target] * 3)
+    assert len(net.aws.journal("GetCallerIdentity", since)) <= 1
 
 
 def test_a_target_that_cannot_be_listed_is_said(net: Net, capsys: pytest.CaptureFixture[str]) -> None:
