@@ -354,7 +354,7 @@ def test_what_passes_is_survived(net: Net, monkeypatch: pytest.MonkeyPatch) -> N
     with pytest.raises(AwsJobError, match="nothing could be looked at"):
         net.sweep()
     lists = [call["parameters"] for call in net.aws.journal(listing.api_name, since)]
-    assert len(lists) > 2
+    assert len(lists) > 1
     assert lists.count(lists[-1]) == 1
 
 
