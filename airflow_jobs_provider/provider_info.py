@@ -22,6 +22,27 @@ _SERVICES = {
     ),
 }
 
+_CONFIG = {
+    _PACKAGE: {
+        "description": "Settings of the provider of AWS jobs.",
+        "options": {
+            "deployment_id": {
+                "description": (
+                    "The id of this Airflow in the marks that its jobs carry in AWS (QuickSight ingestion\n"
+                    "ids and Bedrock job descriptions), by which AwsJobSweepOperator knows them: 1 to 16\n"
+                    "small letters, digits or hyphens, with no hyphen at its ends. No two Airflows that\n"
+                    "work in the same AWS account may have the same. Without it no job is marked, and\n"
+                    "none is swept.\n"
+                ),
+                "version_added": "0.1.0",
+                "type": "string",
+                "example": "prod",
+                "default": "",
+            },
+        },
+    },
+}
+
 
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's metadata, by the schema of Airflow's ``provider.yaml``."""
@@ -35,10 +56,11 @@ def get_provider_info() -> dict[str, Any]:
             {"integration-name": name, "external-doc-url": url, "tags": ["aws"]}
             for name, url in _SERVICES.values()
         ],
-        "operators": _of_each_service("operators"),
+        "config": _CONFIG,
+        "operators": [*_of_each_service("operators"), *_shared("operators.sweep", "quicksight", "bedrock")],
         "sensors": _of_each_service("sensors"),
-        "hooks": _shared("hooks.aws_job"),
-        "triggers": _shared("triggers.aws_job"),
+        "hooks": _shared("hooks.aws_job", *_SERVICES),
+        "triggers": _shared("triggers.aws_job", *_SERVICES),
         "extra-links": [f"{_PACKAGE}.links.aws_job.AwsJobLink"],
     }
 
@@ -50,8 +72,8 @@ def _of_each_service(folder: str) -> list[dict[str, Any]]:
     ]
 
 
-def _shared(module: str) -> list[dict[str, Any]]:
+def _shared(module: str, *services: str) -> list[dict[str, Any]]:
     return [
-        {"integration-name": name, "python-modules": [f"{_PACKAGE}.{module}"]}
-        for name, _ in _SERVICES.values()
+        {"integration-name": _SERVICES[service][0], "python-modules": [f"{_PACKAGE}.{module}"]}
+        for service in services
     ]

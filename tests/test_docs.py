@@ -13,7 +13,7 @@ import pytest
 
 from airflow_jobs_provider.jobs import JOB_TYPES
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.operators.common import AwsJobOperator
+from airflow_jobs_provider.operators.connected import AwsOperator
 from airflow_jobs_provider.provider_info import get_provider_info
 
 ROOT = Path(__file__).parent.parent
@@ -43,22 +43,22 @@ def python_blocks() -> list[Any]:
     return blocks
 
 
-def public_classes() -> list[type[AwsJobOperator]]:
+def public_classes() -> list[type[AwsOperator]]:
     """Return the operators and sensors that authors of DAGs use."""
     info = get_provider_info()
     entries = [*info["operators"], *info["sensors"]]
     return [
         value
-        for module in (name for entry in entries for name in entry["python-modules"])
+        for module in dict.fromkeys(name for entry in entries for name in entry["python-modules"])
         for name, value in vars(importlib.import_module(module)).items()
         if not name.startswith("_")
         and inspect.isclass(value)
-        and issubclass(value, AwsJobOperator)
+        and issubclass(value, AwsOperator)
         and value.__module__ == module
     ]
 
 
-def parameters_of(operator: type[AwsJobOperator]) -> set[str]:
+def parameters_of(operator: type[AwsOperator]) -> set[str]:
     """Return the parameters that this package adds to Airflow's own."""
     return {
         name
@@ -90,7 +90,7 @@ def test_code_can_be_copied(block: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("operator", public_classes(), ids=lambda operator: operator.__name__)
-def test_every_parameter_is_documented(operator: type[AwsJobOperator]) -> None:
+def test_every_parameter_is_documented(operator: type[AwsOperator]) -> None:
     """A parameter that no page names is found by nobody."""
     pages = [
         page.read_text() for page in PAGES if page.parent.name == "docs" and page.name not in NO_REFERENCE
@@ -105,7 +105,7 @@ def test_every_parameter_is_documented(operator: type[AwsJobOperator]) -> None:
 def test_every_right_is_documented(job_type: JobType) -> None:
     """A policy that lacks an action fails at night, when the first job is to be cancelled."""
     said = "".join(page.read_text() for page in PAGES if page.name not in NO_REFERENCE)
-    rights = {*job_type.iam.actions, *job_type.iam.optional}
+    rights = {*job_type.iam.actions, *job_type.iam.optional, *job_type.iam.sweep}
     if job_type.iam.passes_role:
         rights |= {"iam:PassRole", job_type.iam.passes_role}
     assert {right for right in rights if not re.search(rf"[`\"]{re.escape(right)}[`\"]", said)} == set()

@@ -62,7 +62,7 @@ def test_airflow_lists_the_provider() -> None:
 
     manager = ProvidersManager()  # type: ignore[no-untyped-call]
     info = manager.providers["airflow-jobs-provider"].data
-    for part in ("integrations", "operators", "sensors", "hooks", "triggers", "extra-links"):
+    for part in ("integrations", "config", "operators", "sensors", "hooks", "triggers", "extra-links"):
         assert info[part], part
     assert "airflow_jobs_provider.links.aws_job.AwsJobLink" in manager.extra_links_class_names
 
@@ -104,6 +104,7 @@ def test_example_dags_load() -> None:
         "example_nightly_load",
         "example_quicksight",
         "example_spice_refresh",
+        "example_sweeper",
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Iam, Loss, Operation, Parameter
+from airflow_jobs_provider.jobs.parts import Discovery, Iam, Loss, Operation, Parameter, Sweep
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Text
 
@@ -100,6 +100,30 @@ BEDROCK_INGESTION = JobType(
     ),
     # Whatever runs on the same data source ingests the same documents.
     adopts={},
+    sweep=Sweep(
+        parameter="description",
+        mark="description",
+        discover=(
+            Discovery(
+                finds="knowledge_base_id",
+                operation=Operation(
+                    method="list_knowledge_bases",
+                    parameters=(),
+                    record="knowledgeBaseSummaries[].knowledgeBaseId",
+                    next_token="nextToken",
+                ),
+            ),
+            Discovery(
+                finds="data_source_id",
+                operation=Operation(
+                    method="list_data_sources",
+                    parameters=("knowledge_base_id",),
+                    record="dataSourceSummaries[].dataSourceId",
+                    next_token="nextToken",
+                ),
+            ),
+        ),
+    ),
     start_interval=10.0,
     errors={
         "ResourceNotFoundException": ErrorKind.NOT_FOUND,
@@ -111,5 +135,6 @@ BEDROCK_INGESTION = JobType(
         resources=("arn:{partition}:bedrock:{region}:{account}:knowledge-base/{knowledge_base_id}",),
         actions=("bedrock:StartIngestionJob", "bedrock:GetIngestionJob", "bedrock:StopIngestionJob"),
         optional=("bedrock:ListIngestionJobs",),
+        sweep=("bedrock:ListKnowledgeBases", "bedrock:ListDataSources"),
     ),
 )

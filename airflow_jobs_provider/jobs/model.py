@@ -15,7 +15,17 @@ from urllib.parse import quote
 import jmespath
 
 from airflow_jobs_provider.jobs.errors import COMMON_ERRORS, ErrorKind
-from airflow_jobs_provider.jobs.parts import Aftermath, Iam, Loss, Mark, Operation, Parameter, Results, Search
+from airflow_jobs_provider.jobs.parts import (
+    Aftermath,
+    Iam,
+    Loss,
+    Mark,
+    Operation,
+    Parameter,
+    Results,
+    Search,
+    Sweep,
+)
 from airflow_jobs_provider.jobs.run import FailureKind, JobRun, JobSnapshot, JobState
 
 
@@ -52,6 +62,8 @@ class JobType:
     :param results: how to fetch the rows that a job has found.
     :param adopts: another task's job on the same target may be waited for in place of one's own, if these
         parameters are equal in its listed record (parameter -> JMESPath); ``None`` where it may not.
+    :param sweep: how running jobs are found that nobody waits for; ``None`` where no list tells whose they
+        are.
     :param start_interval: seconds between two starts that the service allows.
     :param errors: what this service's error codes mean, before the common ones.
     :param quota_rule: the sentence that explains :attr:`ErrorKind.QUOTA`.
@@ -89,6 +101,7 @@ class JobType:
     aftermath: Aftermath | None = None
     results: Results | None = None
     adopts: Mapping[str, str] | None = None
+    sweep: Sweep | None = None
     start_interval: float = 1.0
     errors: Mapping[str, ErrorKind] = field(default_factory=dict)
     quota_rule: str = ""
@@ -237,6 +250,20 @@ class JobType:
         ):
             return False
         return all(values.get(name) in (None, _search(path, record)) for name, path in echoed.items())
+
+    def marked_run(
+        self, target: Mapping[str, Any], region: str, record: Mapping[str, Any]
+    ) -> tuple[str, JobRun] | None:
+        """Return what a listed job carries where a mark would be, and its identity.
+
+        :param target: the parameters of the list.
+        :returns: ``None`` for a job that carries nothing there.
+        """
+        mark = _search(self.sweep.mark, record) if self.sweep is not None else None
+        if self.sweep is None or not mark:
+            return None
+        run = self.run_of({**target, self.sweep.parameter: mark}, region, record)
+        return None if run is None else (mark, run)
 
     def describe_run(self, run: JobRun) -> str:
         """Return a job in words, as log lines and errors name it."""

@@ -189,10 +189,38 @@ class Iam:
     :param resources: ARNs, with ``{partition}``, ``{region}``, ``{account}`` and the parameters' names.
     :param actions: what is needed.
     :param optional: what makes the provider better, and what it does without.
+    :param sweep: what finding the targets of a sweep needs.
     :param passes_role: the service that is given the role in the request (``iam:PassRole``), if one is.
     """
 
     resources: tuple[str, ...]
     actions: tuple[str, ...]
     optional: tuple[str, ...] = ()
+    sweep: tuple[str, ...] = ()
     passes_role: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Discovery:
+    """An operation that lists targets, or a part of what names them.
+
+    :param operation: its record is the list of the parameter's values.
+    :param finds: the parameter (ours) of the list of jobs that it tells.
+    """
+
+    operation: Operation
+    finds: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """How the running jobs of a type are found with the mark of the task that has started them.
+
+    :param parameter: the parameter (ours) of the start that carries the mark.
+    :param mark: JMESPath to it, in a record of ``JobType.list_jobs``.
+    :param discover: what finds the targets whose jobs are to be listed, one after the other.
+    """
+
+    parameter: str
+    mark: str
+    discover: tuple[Discovery, ...]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Iam, Loss, Operation, Parameter
+from airflow_jobs_provider.jobs.parts import Discovery, Iam, Loss, Operation, Parameter, Sweep
 from airflow_jobs_provider.jobs.run import FailureKind, JobState
 from airflow_jobs_provider.jobs.values import Choice, Text
 
@@ -81,6 +81,22 @@ QUICKSIGHT_INGESTION = JobType(
         "queued ingestion": "QueueInfo.QueuedIngestion",
     },
     losses=(Loss(what="rows dropped", count="RowInfo.RowsDropped", limit="max_rows_dropped"),),
+    sweep=Sweep(
+        parameter="ingestion_id",
+        mark="IngestionId",
+        discover=(
+            Discovery(
+                finds="data_set_id",
+                operation=Operation(
+                    method="list_data_sets",
+                    parameters=("aws_account_id",),
+                    # Only those in SPICE are ingested; ListIngestions refuses the others.
+                    record="DataSetSummaries[?ImportMode != 'DIRECT_QUERY'].DataSetId",
+                    next_token="NextToken",
+                ),
+            ),
+        ),
+    ),
     errors={
         "ResourceNotFoundException": ErrorKind.NOT_FOUND,
         "ResourceExistsException": ErrorKind.EXISTS,
@@ -96,5 +112,6 @@ QUICKSIGHT_INGESTION = JobType(
         resources=("arn:{partition}:quicksight:{region}:{account}:dataset/{data_set_id}/ingestion/*",),
         actions=("quicksight:CreateIngestion", "quicksight:DescribeIngestion", "quicksight:CancelIngestion"),
         optional=("quicksight:ListIngestions",),
+        sweep=("quicksight:ListDataSets",),
     ),
 )

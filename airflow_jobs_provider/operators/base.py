@@ -15,6 +15,7 @@ from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
 from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
 from airflow_jobs_provider.operators.held import HeldJob
+from airflow_jobs_provider.operators.marks import marks_jobs
 from airflow_jobs_provider.operators.record import JobRecordStore
 from airflow_jobs_provider.operators.starting import JobStart
 from airflow_jobs_provider.steps import drive
@@ -172,8 +173,10 @@ class StartJobOperator(AwsJobOperator):
                 return self.result(job.run, snapshot)
             if not self.is_done(snapshot):
                 held.raise_if_killed()
-                if self.deferrable:
+                # For the trigger, if there is to be one, and for the sweeper, if it is to know this job.
+                if self.deferrable or marks_jobs(self):
                     claim(context["ti"], job.run)
+                if self.deferrable:
                     self._defer(context, Wait(job.run, job.started_at, self.cancel_on_kill and job.is_ours))
                 wait = wait_until_over(
                     job.run,

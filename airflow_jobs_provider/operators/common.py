@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.configuration import conf
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
@@ -25,6 +24,7 @@ from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_aws, check_flags, is_literal
+from airflow_jobs_provider.operators.connected import AwsOperator
 from airflow_jobs_provider.steps import drive
 from airflow_jobs_provider.waiting import Wait, read_until_certain
 
@@ -44,15 +44,14 @@ _DEFERRAL_MARGIN = 60.0
 PATIENCE = 120.0
 
 
-class AwsJobOperator(BaseOperator):
-    """Base of everything that deals with an AWS job.
+class AwsJobOperator(AwsOperator):
+    """Base of everything that deals with one AWS job.
+
+    For the parameters ``aws_conn_id``, ``region_name``, ``verify`` and ``botocore_config`` see
+    :class:`~airflow_jobs_provider.operators.connected.AwsOperator`.
 
     :param deferrable: wait in the triggerer, without a worker slot; default: the setting
         ``[operators] default_deferrable``.
-    :param aws_conn_id: the Airflow connection; ``None`` for boto3's own credential chain (templated).
-    :param region_name: AWS region; default: the connection's, then boto3's (templated).
-    :param verify: whether, or with which certificates, TLS is verified (templated).
-    :param botocore_config: arguments of ``botocore.config.Config``, as a dict; ``retries`` are not used.
     :param multiple_outputs: push each item of the result as an XCom of its own, too, so that
         ``start.output["ingestion_id"]`` and the like can be given to other operators.
     """
@@ -60,20 +59,14 @@ class AwsJobOperator(BaseOperator):
     job_type: ClassVar[JobType]
     # The operation of the job type whose parameters a named class takes: start, describe or cancel.
     takes: ClassVar[str]
-    template_fields: Sequence[str] = ("aws_conn_id", "region_name", "verify")
     operator_extra_links = (AwsJobLink(),)
     # Whether this process knows of a job, and so of a link to it.
     has_link = False
-    ui_color = "#f5ead6"
 
     def __init__(
         self,
         *,
         deferrable: bool | None = None,
-        aws_conn_id: str | None = "aws_default",
-        region_name: str | None = None,
-        verify: bool | str | None = None,
-        botocore_config: dict[str, Any] | None = None,
         multiple_outputs: bool = True,
         **kwargs: Any,
     ) -> None:
@@ -81,12 +74,7 @@ class AwsJobOperator(BaseOperator):
         if deferrable is None:
             deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
         self.deferrable = deferrable
-        self.aws_conn_id = aws_conn_id
-        self.region_name = region_name
-        self.verify = verify
-        self.botocore_config = botocore_config
         check_flags(self, ("deferrable",))
-        check_aws(self, only_literal=True)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Template every parameter of a named class's operation, unless the class says which."""
@@ -132,7 +120,7 @@ class AwsJobOperator(BaseOperator):
     @cached_property
     def hook(self) -> AwsJobHook:
         """The hook for the region of this task."""
-        return self._make_hook(self.region_name)
+        return self.make_hook(self.job_type, self.region_name)
 
     def hook_for(self, run: JobRun) -> AwsJobHook:
         """Return the hook for a job of an earlier try, perhaps of another type or region: DAGs change."""
@@ -140,19 +128,7 @@ class AwsJobOperator(BaseOperator):
         known = self.hook.__dict__.get("region", self.region_name)
         if (run.job_type, run.region) == (self.job_type.name, known):
             return self.hook
-        return self._make_hook(run.region, job_type_of(run))
-
-    def _make_hook(self, region_name: str | None, job_type: JobType | None = None) -> AwsJobHook:
-        # imported here, so that parsing a DAG file does not import boto3
-        from airflow_jobs_provider.hooks.aws_job import AwsJobHook
-
-        return AwsJobHook(
-            job_type or self.job_type,
-            aws_conn_id=self.aws_conn_id,
-            region_name=region_name,
-            verify=self.verify,
-            botocore_config=self.botocore_config,
-        )
+        return self.make_hook(job_type_of(run), run.region)
 
     def identify(self) -> JobRun:
         """Return the identity of the job that the parameters name."""

@@ -16,6 +16,7 @@ from airflow_jobs_provider.lost import MARK, marked
 from airflow_jobs_provider.operators.asking import LISTED_WITHIN, StartCall
 from airflow_jobs_provider.operators.common import PATIENCE
 from airflow_jobs_provider.operators.earlier import EarlierJob
+from airflow_jobs_provider.operators.marks import mark_for
 from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
 from airflow_jobs_provider.operators.tokens import (
     derive_label,
@@ -97,10 +98,12 @@ class JobStart:
         job_type, ti = self._job_type, self._context["ti"]
         values = self._operator.parameters(job_type.start)
         if job_type.token is not None and values[job_type.token] is None:
-            values[job_type.token] = derive_token(ti, job_type.token_lengths)
+            mark = mark_for(self._operator, ti, job_type.token, job_type.token_lengths[1])
+            values[job_type.token] = mark or derive_token(ti, job_type.token_lengths)
             self._call.token_is_ours = True
         if job_type.label is not None and values[job_type.label] is None:
-            values[job_type.label] = derive_label(ti, job_type.label_length)
+            mark = mark_for(self._operator, ti, job_type.label, job_type.label_length)
+            values[job_type.label] = mark or derive_label(ti, job_type.label_length)
         asked_for = {key: value for key, value in values.items() if key not in job_type.derived}
         self._values = values
         self._request = fingerprint(

@@ -13,6 +13,9 @@ Facts marked [I] are inferred: AWS documents them nowhere. The settings beyond t
     likewise, but ServiceQuotaExceededException (402) [I]; 5.
 ``missing_targets``
     ids of knowledge bases and data sources that do not exist; not for one job.
+``knowledge_bases``
+    what ListKnowledgeBases and ListDataSources have beside the targets of jobs:
+    ``{"KB12345678": ["DS12345678"]}``; not for one job.
 ``cancel_ended``
     what StopIngestionJob says of a job that has ended: ``ConflictException``, ``ValidationException`` or
     ``ResourceNotFoundException`` (public code copes with all three); not for one job.
@@ -43,6 +46,7 @@ from airflow_jobs_provider.testing.settings import (
     count,
     limit,
     lines,
+    mapping,
     one_of,
     optional,
     refusal,
@@ -85,6 +89,12 @@ INGESTION = LifeCycle(
         "limit_per_knowledge_base": limit(1, "running jobs of a knowledge base"),
         "limit_per_account": limit(5, "running jobs of an account in a region"),
         "missing_targets": MISSING_TARGETS,
+        "knowledge_bases": Setting(
+            {},
+            mapping(lines, "a mapping of ids of knowledge bases to lists of those of data sources"),
+            "knowledge bases and data sources beside the targets of jobs",
+            per_job=False,
+        ),
         "cancel_ended": refusal("ConflictException", "ValidationException", "ResourceNotFoundException"),
         "token_mismatch": Setting(
             "ValidationException",
@@ -100,12 +110,15 @@ INGESTION = LifeCycle(
 
 
 class BedrockEmulation(JobService, AgentsforBedrockResponse):
-    """The four operations on ingestion jobs; all others are moto's."""
+    """The four operations on ingestion jobs, and the lists of their targets; all others are moto's."""
 
     service = "bedrock-agent"
     moto_package = "bedrockagent"
     lives = (INGESTION,)
-    emulates = ("StartIngestionJob", "GetIngestionJob", "StopIngestionJob", "ListIngestionJobs")
+    emulates = (
+        *("StartIngestionJob", "GetIngestionJob", "StopIngestionJob", "ListIngestionJobs"),
+        *("ListKnowledgeBases", "ListDataSources"),
+    )
     url_paths: ClassVar[tuple[str, ...]] = ()
 
     def start_ingestion_job(self, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -155,13 +168,44 @@ class BedrockEmulation(JobService, AgentsforBedrockResponse):
             summary.pop("failureReasons", None)
         return {"ingestionJobSummaries": summaries, "nextToken": following}
 
+    def list_knowledge_bases(self, parameters: dict[str, Any]) -> dict[str, Any]:  # type: ignore[override]
+        """Return a page of the knowledge bases that exist in moto, have had jobs, or are configured."""
+        made: Any = self.bedrockagent_backend.knowledge_bases
+        worked_on = {job.ids["knowledgeBaseId"] for job in self.jobs_on(INGESTION)}
+        names = {*made, *worked_on, *self.setting(INGESTION, "knowledge_bases")}
+        page, token = self._targets(names, parameters)
+        summaries = [{"knowledgeBaseId": name, **self._summary(name, "ACTIVE")} for name in page]
+        return {"knowledgeBaseSummaries": summaries, "nextToken": token}
+
+    def list_data_sources(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return a page of a knowledge base's data sources that have had jobs, or are configured."""
+        base = parameters["knowledgeBaseId"]
+        self._require_existing("Knowledge base", base)
+        worked_on = {job.ids["dataSourceId"] for job in self.jobs_on(INGESTION, base)}
+        names = {*worked_on, *self.setting(INGESTION, "knowledge_bases").get(base, ())}
+        page, token = self._targets(names, parameters)
+        summaries = [
+            {"knowledgeBaseId": base, "dataSourceId": name, **self._summary(name, "AVAILABLE")}
+            for name in page
+        ]
+        return {"dataSourceSummaries": summaries, "nextToken": token}
+
+    def _targets(self, names: set[str], parameters: Mapping[str, Any]) -> tuple[list[str], str | None]:
+        existing = sorted(names - self.setting(INGESTION, "missing_targets"))
+        return self.slice(existing, parameters.get("nextToken"), parameters.get("maxResults", 1000))
+
+    def _summary(self, name: str, status: str) -> dict[str, Any]:
+        return {"name": name, "status": status, "updatedAt": moment(self.now)}
+
     def _existing_target(self, parameters: Mapping[str, Any]) -> tuple[str, str]:
         base, source = parameters["knowledgeBaseId"], parameters["dataSourceId"]
-        missing = self.setting(INGESTION, "missing_targets")
-        for kind, name in (("Knowledge base", base), ("Data source", source)):
-            if name in missing:
-                raise EmulatedError("ResourceNotFoundException", f"{kind} {name} does not exist.")
+        self._require_existing("Knowledge base", base)
+        self._require_existing("Data source", source)
         return base, source
+
+    def _require_existing(self, kind: str, name: str) -> None:
+        if name in self.setting(INGESTION, "missing_targets"):
+            raise EmulatedError("ResourceNotFoundException", f"{kind} {name} does not exist.")
 
     def _started_with_token(self, parameters: Mapping[str, Any]) -> Job | None:
         token, oldest = parameters.get("clientToken"), self.now - self.setting(INGESTION, "token_lifetime")

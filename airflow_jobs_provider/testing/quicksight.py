@@ -12,6 +12,9 @@ Facts marked [I] are inferred: AWS documents them nowhere. The settings beyond t
     manual refreshes of a dataset in 24 hours (Enterprise 32, Standard 8); None for no limit; not for one job.
 ``missing_targets``
     ids of datasets that do not exist; not for one job.
+``data_sets``
+    datasets that ListDataSets has beside those that were refreshed, with their ImportMode:
+    ``{"sales": "SPICE", "live": "DIRECT_QUERY"}``; not for one job.
 ``cancel_ended``
     what CancelIngestion says of an ingestion that has ended: ``success`` or ``ResourceNotFoundException``;
     public code copes with both [I]; not for one job.
@@ -34,6 +37,8 @@ from airflow_jobs_provider.testing.settings import (
     Setting,
     count,
     limit,
+    mapping,
+    one_of,
     one_of_shape,
     optional,
     refusal,
@@ -66,18 +71,27 @@ INGESTION = LifeCycle(
         ),
         "quota": limit(32, "manual refreshes of a dataset in 24 hours"),
         "missing_targets": MISSING_TARGETS,
+        "data_sets": Setting(
+            {},
+            mapping(one_of("SPICE", "DIRECT_QUERY"), "a mapping of ids of datasets to their ImportMode"),
+            "datasets beside those that were refreshed",
+            per_job=False,
+        ),
         "cancel_ended": refusal("success", "ResourceNotFoundException"),
     },
 )
 
 
 class QuickSightEmulation(JobService, QuickSightResponse):
-    """The four operations on ingestions; all others are moto's."""
+    """The four operations on ingestions, and the list of datasets; all others are moto's."""
 
     service = "quicksight"
     moto_package = "quicksight"
     lives = (INGESTION,)
-    emulates = ("CreateIngestion", "DescribeIngestion", "CancelIngestion", "ListIngestions")
+    emulates = (
+        *("CreateIngestion", "DescribeIngestion", "CancelIngestion", "ListIngestions"),
+        "ListDataSets",
+    )
     # moto has the first, but for ids without a dot and account ids of digits only.
     url_paths: ClassVar[tuple[str, ...]] = (
         "{0}/accounts/(?P<account_id>[^/]+)/data-sets/(?P<datasetid>[^/]+)/ingestions/(?P<ingestionid>[^/]+)$",
@@ -131,6 +145,28 @@ class QuickSightEmulation(JobService, QuickSightResponse):
         jobs = self.emulator.on_target(INGESTION, account, self.region, dataset)
         page, token = self.page(jobs, parameters.get("NextToken"), parameters.get("MaxResults", 100))
         return {"Ingestions": [self._record(job) for job in page], "NextToken": token, "Status": 200}
+
+    def list_data_sets(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Return a page of the datasets that exist in moto, were refreshed, or are configured."""
+        account = parameters["AwsAccountId"]
+        refreshed = self.emulator.on_target(INGESTION, account, self.region)
+        modes = {
+            **dict.fromkeys(self.quicksight_backend.data_sets, "SPICE"),
+            **{job.ids["DataSetId"]: "SPICE" for job in refreshed},
+            **self.setting(INGESTION, "data_sets"),
+        }
+        names = sorted(modes.keys() - self.setting(INGESTION, "missing_targets"))
+        page, token = self.slice(names, parameters.get("NextToken"), parameters.get("MaxResults", 100))
+        summaries = [
+            {
+                "Arn": f"arn:{self.partition}:quicksight:{self.region}:{account}:dataset/{name}",
+                "DataSetId": name,
+                "Name": name,
+                "ImportMode": modes[name],
+            }
+            for name in page
+        ]
+        return {"DataSetSummaries": summaries, "NextToken": token, "Status": 200}
 
     def _find(self, parameters: dict[str, Any]) -> Job:
         account, dataset, ingestion = (parameters[name] for name in INGESTION.identity)

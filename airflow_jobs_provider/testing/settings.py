@@ -102,6 +102,16 @@ def rows(value: Any) -> list[dict[str, str]]:
     return [{str(column): str(item) for column, item in row.items()} for row in value]
 
 
+def mapping(check: Check, what: str) -> Check:
+    """Return a check for a mapping of strings to what ``check`` accepts; ``what`` says so in the error."""
+
+    def checked(value: Any) -> dict[str, Any]:
+        _require(isinstance(value, Mapping) and all(isinstance(key, str) for key in value), what)
+        return {key: check(item) for key, item in value.items()}
+
+    return checked
+
+
 def optional(check: Check) -> Check:
     """Return a check that also accepts None."""
     return lambda value: None if value is None else check(value)

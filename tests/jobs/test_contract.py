@@ -40,6 +40,7 @@ def operations(job_type: JobType) -> list[Operation]:
             *(job_type.start, job_type.describe, job_type.cancel, job_type.list_jobs),
             None if job_type.results is None else job_type.results.operation,
             *(() if job_type.search is None else job_type.search.looks.values()),
+            *(step.operation for step in (job_type.sweep.discover if job_type.sweep else ())),
         )
         if operation is not None
     ]
@@ -259,9 +260,37 @@ def test_a_lost_start_can_be_looked_for(job_type: JobType, model: Any) -> None:
         assert set(mark.unless) <= set(job_type.start.parameters)
 
 
+def test_a_sweep_finds_what_it_looks_for(job_type: JobType, model: Any) -> None:
+    """A sweep that finds no target, or no mark, finds no orphan, and nobody misses them."""
+    sweep, listing = job_type.sweep, job_type.list_jobs
+    if sweep is None:
+        return
+    assert listing is not None
+    known = {key for key in listing.parameters if job_type.parameters[key].caller_account}
+    for step in sweep.discover:
+        assert set(step.operation.parameters) <= known
+        page = example(model.operation_model(step.operation.api_name).output_shape)
+        [value] = jmespath.search(step.operation.record, page)
+        assert isinstance(value, str)
+        assert step.operation.next_token in page
+        known.add(step.finds)
+    assert known == set(listing.parameters)
+    assert job_type.created is not None
+    assert sweep.parameter in job_type.derived
+    [record] = jmespath.search(listing.record, example(model.operation_model(listing.api_name).output_shape))
+    assert jmespath.search(sweep.mark, record)
+    assert jmespath.search(job_type.created, record)
+    target = dict.fromkeys(listing.parameters, "x")
+    found = job_type.marked_run(target, "eu-west-1", {**record, sweep.mark: "the-mark"})
+    assert found is not None
+    assert found[0] == "the-mark"
+    assert set(found[1].ids) == set(job_type.identity)
+
+
 def test_rights_are_those_of_the_operations(job_type: JobType) -> None:
     """A policy made from this list must allow what the provider calls."""
-    allowed = {action.partition(":")[2] for action in (*job_type.iam.actions, *job_type.iam.optional)}
+    iam = job_type.iam
+    allowed = {action.partition(":")[2] for action in (*iam.actions, *iam.optional, *iam.sweep)}
     assert {operation.api_name for operation in operations(job_type)} <= allowed
 
 

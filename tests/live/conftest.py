@@ -67,6 +67,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+DEPLOYMENT_ID = "AIRFLOW__AIRFLOW_JOBS_PROVIDER__DEPLOYMENT_ID"
+
+
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorClient]:
     """The emulated AWS, in a process of its own as users start it."""
@@ -100,6 +103,7 @@ def airflow(emulator: EmulatorClient, postgres: PostgresServer) -> Iterator[Loca
         dags=Path(__file__).parent / "dags",
         connections={"aws_default": aws_connection(emulator.url)},
         database=postgres.url,
+        env={DEPLOYMENT_ID: "live"},
     ) as airflow:
         airflow.look_every = PAUSE
         yield airflow

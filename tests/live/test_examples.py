@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXAMPLE_DAGS = REPOSITORY / "example_dags"
-# A dozen runs have more to do at a time than one.
-PARALLEL = {"AIRFLOW__CORE__PARALLELISM": "8"}
+# A dozen runs have more to do at a time than one; the sweeper needs an id.
+SETTINGS = {"AIRFLOW__CORE__PARALLELISM": "8", "AIRFLOW__AIRFLOW_JOBS_PROVIDER__DEPLOYMENT_ID": "examples"}
 # Started by its schedule and by hand.
 BOTH_WAYS = "example_cloudtrail_lake"
 # Which AWS jobs a run of each DAG starts.
@@ -39,6 +39,7 @@ STARTS: dict[str, dict[str, int]] = {
     },
     "example_quicksight": {"quicksight-ingestion": 1},
     "example_spice_refresh": {"quicksight-ingestion": 3},
+    "example_sweeper": {},
 }
 START_CALLS = {
     "bedrock-ingestion": ("bedrock-agent", "StartIngestionJob"),
@@ -78,7 +79,7 @@ def ran() -> Iterator[Ran]:
     with (
         EmulatorServer(emulator=aws) as server,
         LocalAirflow(
-            dags=EXAMPLE_DAGS, connections={"aws_default": aws_connection(server.url)}, env=PARALLEL
+            dags=EXAMPLE_DAGS, connections={"aws_default": aws_connection(server.url)}, env=SETTINGS
         ) as airflow,
     ):
         airflow.set_pool("spice_refresh", 3, include_deferred=True)
@@ -125,6 +126,15 @@ def test_only_teardowns_cancel_and_find_nothing_to_cancel(ran: Ran) -> None:
     assert sorted(call["operation"] for call in cancels) == TEARDOWNS
     others = [call for call in ran.aws.journal() if call not in cancels]
     assert [call for call in others if call["outcome"] != "ok"] == []
+
+
+def test_the_sweeper_looks_and_leaves_alone_what_runs(ran: Ran) -> None:
+    """A net that takes hold of the jobs of other DAGs would be worse than none."""
+    [run_id] = [run_id for dag_id, run_id in ran.runs if dag_id == "example_sweeper"]
+    for task_id in ("sweep_quicksight_ingestion", "sweep_bedrock_ingestion"):
+        found = ran.airflow.xcom("example_sweeper", run_id, task_id)
+        assert {job["verdict"] for job in found} <= {"young"}
+        assert "of others; on" in ran.airflow.log("example_sweeper", run_id, task_id)
 
 
 def test_a_query_is_about_the_day_before_its_run(ran: Ran) -> None:
