@@ -118,7 +118,7 @@ def test_body_of_another_shape(server: EmulatorServer, body: bytes) -> None:
 def test_operation_that_nobody_implements(client: ClientFactory, caplog: pytest.LogCaptureFixture) -> None:
     """A call that moto lacks must say so, not look like a dropped connection."""
     with pytest.raises(ClientError, match="has not been implemented"):
-        client().list_data_sets(AwsAccountId=ACCOUNT)
+        client().list_topics(AwsAccountId=ACCOUNT)
     assert "GET /accounts" in caplog.text
 
 
