@@ -118,8 +118,8 @@ def test_body_of_another_shape(server: EmulatorServer, body: bytes) -> None:
 def test_operation_that_nobody_implements(client: ClientFactory, caplog: pytest.LogCaptureFixture) -> None:
     """A call that moto lacks must say so, not look like a dropped connection."""
     with pytest.raises(ClientError, match="has not been implemented"):
-        client().list_topics(AwsAccountId=ACCOUNT)
-    assert "GET /accounts" in caplog.text
+        client().delete_dashboard(AwsAccountId=ACCOUNT, DashboardId="d1")
+    assert "DELETE /accounts" in caplog.text
 
 
 def test_two_servers_have_states_of_their_own(client: ClientFactory, sales: DataSet) -> None:
