@@ -176,28 +176,6 @@ def test_an_import_that_rolls_back_is_ending(aws: Emulator, context: Context) ->
     assert old["ended"] <= aws.jobs()[-1]["created"]
 
 
-def test_an_import_whose_start_was_never_answered_is_found(aws: Emulator, context: Context) -> None:
-    """Without a token, the graph's list tells: the task is taken over, or ended after a clear."""
-    for later, end in ((context.retried, "SUCCEEDED"), (context.cleared, "CANCELLED")):
-        aws.reset()
-        aws.configure(NEPTUNE.name, duration=600)
-        aws.fault("drop_after", operation="StartImportTask", times=1)
-        with pytest.raises(AwsApiError, match="it may have been, and be running"):
-            NEPTUNE.start(on_conflict="adopt").execute(context)
-        aws.configure(NEPTUNE.name, duration=0.1)
-        operator = NEPTUNE.start(on_conflict="adopt", deferrable=True)
-        with pytest.raises(TaskDeferred) as caught:
-            operator.execute(later())
-        trigger: Any = caught.value.trigger
-        assert trigger.cancel_on_kill is True
-        if end == "SUCCEEDED":
-            aws.settle(NEPTUNE.name, {}, end)
-        jobs = aws.jobs()
-        assert len(jobs) == (1 if end == "SUCCEEDED" else 2)
-        assert jobs[0]["status"] == end
-        context["task_state_store"].values.clear()
-
-
 def test_a_job_that_does_more_than_the_list_tells_is_not_adopted(aws: Emulator, context: Context) -> None:
     """An export of everything is not the export of a part that this task wants."""
     aws.configure("neptune-export", duration=600)
