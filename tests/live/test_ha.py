@@ -24,6 +24,9 @@ ENV = {
     # fails tasks that resume quickly (apache/airflow#72716).
     "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",
     "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "60",
+    # After three (about 40 seconds) Airflow ends a task itself, and so its job: an API server needs longer to
+    # start on a busy machine.
+    "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "30",
 }
 # Seconds without a metadata database.
 OUTAGE = 20.0
