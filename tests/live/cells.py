@@ -22,7 +22,7 @@ from tests.live.looks import PAUSE, Looks
 from tests.live.waits import TERMINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from psutil import Process
 
@@ -304,13 +304,17 @@ class Cells:
         self._cells = [cell for cell in self._cells if condition(cell)]
         return self
 
-    def each(self, scenario: Callable[[Cell], object]) -> None:
-        """Run a scenario for all job types at once; fail with what went wrong with any of them."""
-        with ThreadPoolExecutor(len(self._cells)) as pool:
-            told = list(pool.map(partial(failure_of, scenario), self._cells))
+    def each(self, scenario: Callable[[Cell], object], cells: Sequence[Cell] | None = None) -> None:
+        """Run a scenario for all job types at once; fail with what went wrong with any of them.
+
+        :param cells: those that it is to run for instead.
+        """
+        cells = self._cells if cells is None else cells
+        with ThreadPoolExecutor(max(1, len(cells))) as pool:
+            told = list(pool.map(partial(failure_of, scenario), cells))
         failures = [text for text in told if text is not None]
         if failures:
-            heading = f"{len(failures)} of {len(told)} job types"
+            heading = f"{len(failures)} of {len(told)}"
             pytest.fail("\n\n".join([heading, *failures]), pytrace=False)
 
 

@@ -9,6 +9,7 @@ Measured on two cores that had other work too: 2 s for an empty server, 10 s for
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import re
@@ -19,11 +20,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
 from tests.live.home import clean_environment
 from tests.live.processes import Component, LiveError, free_port, wait_until_ready
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -38,8 +41,6 @@ _SETTINGS = {
     "max_connections": "200",
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    # What is frozen, or dies while its forks have its connection, too, must not hold locks for ever.
-    "idle_in_transaction_session_timeout": "15s",
     # Containers have little /dev/shm.
     "dynamic_shared_memory_type": "mmap",
 }
@@ -85,6 +86,18 @@ class PostgresServer:
         """End the server as an operator does who has no time: every connection breaks, no data is lost."""
         self.component.signal(signal.SIGINT)
         self.component.wait(timeout)
+
+    def has_transaction_of(self, processes: Iterable[psutil.Process]) -> bool:
+        """Whether one of these processes has begun a transaction that has not ended."""
+        ports = set()
+        for process in processes:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                connections = process.net_connections("tcp4")
+                ports |= {each.laddr.port for each in connections if each.raddr[1:] == (self._port,)}
+        query = "SELECT client_port FROM pg_stat_activity WHERE xact_start IS NOT NULL AND client_port > 0"
+        address = ("-h", "127.0.0.1", "-p", str(self._port), "-U", _USER, "postgres")
+        told = _run(self._command("psql", "-XAtc", query, *address), self._env, self._folder)
+        return not ports.isdisjoint(map(int, told.split()))
 
     def close(self) -> None:
         """End the server and remove its data."""

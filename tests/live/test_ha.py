@@ -1,0 +1,282 @@
+"""Airflow on PostgreSQL and with two triggerers, and what fails where it runs like that."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.live.airflow import LocalAirflow, aws_connection
+from tests.live.looks import PAUSE
+from tests.live.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_jobs_provider.testing import EmulatorClient
+    from tests.live.cells import Cell, Cells
+
+ENV = {
+    # Airflow's defaults, which the harness makes shorter for the other tests: with them Airflow now and then
+    # fails tasks that resume quickly (apache/airflow#72716).
+    "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5",
+    "AIRFLOW__WORKERS__SOCKET_CLEANUP_TIMEOUT": "60",
+    # After three (about 40 seconds) Airflow ends a task itself, and so its job: an API server needs longer to
+    # start on a busy machine.
+    "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "30",
+}
+# Seconds without a metadata database.
+OUTAGE = 20.0
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    """A server of this module's own, to be shut down."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def airflow(emulator: EmulatorClient, postgres: PostgresServer) -> Iterator[LocalAirflow]:
+    """An Airflow of this module's own."""
+    with LocalAirflow(
+        dags=Path(__file__).parent / "dags",
+        connections={"aws_default": aws_connection(emulator.url)},
+        env=ENV,
+        triggerers=2,
+        database=postgres.url,
+    ) as airflow:
+        airflow.look_every = PAUSE
+        yield airflow
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """Tell what was measured, whatever pytest makes of the output of tests."""
+
+    def tell(what: str) -> None:
+        with capsys.disabled():
+            print(f"\n{what}")  # noqa: T201
+
+    return tell
+
+
+def start_all(cells: Cells, *modes: str) -> tuple[list[Cell], ...]:
+    """Start a task of every job type in each of these modes, and return them mode by mode."""
+    started: list[list[Cell]] = [[] for _ in modes]
+
+    def start(cell: Cell) -> None:
+        for mode, those in zip(modes, started, strict=True):
+            one = cell.on_a_new_target()
+            one.start_and_wait(mode)
+            those.append(one)
+
+    cells.configure(duration=600)
+    cells.each(start)
+    return tuple(started)
+
+
+def freeze(cells: Cells, postgres: PostgresServer, name: str) -> None:
+    """Freeze a triggerer, but not in a transaction, whose locks could stop the rest of Airflow, too."""
+    component = cells.airflow.components[name]
+
+    def frozen() -> bool | None:
+        component.signal(signal.SIGSTOP, whole=True)
+        if not postgres.has_transaction_of(component.processes()):
+            return True
+        component.signal(signal.SIGCONT, whole=True)
+        return None
+
+    cells.airflow.wait_until(frozen, 60, lambda: f"{name} is in a transaction whenever one looks.", name)
+
+
+def defer_on_the_first(cells: Cells, postgres: PostgresServer, *modes: str) -> tuple[list[Cell], ...]:
+    """Defer tasks whose triggers are the first triggerer's: the quicker one would take most of them."""
+    freeze(cells, postgres, "triggerer-2")
+    try:
+        return start_all(cells, *modes)
+    finally:
+        cells.airflow.kill("triggerer-2", signal.SIGCONT, whole=True)
+
+
+def triggerer_of(cell: Cell) -> int | None:
+    """Return which triggerer has the task's trigger, as the database knows it."""
+    trigger = cell.airflow.task_instance(cell.dag_id, cell.run_id, "job")["trigger"]
+    return int(trigger["triggerer_id"]) if trigger and trigger["triggerer_id"] else None
+
+
+def has_moved(cells: Cells, waiting: list[Cell], by: Callable[[], None]) -> None:
+    """Do something to a triggerer, and wait until its triggers are another one's."""
+    before = {triggerer_of(cell) for cell in waiting}
+    assert len(before) == 1
+    by()
+
+    def moved() -> bool | None:
+        now = {triggerer_of(cell) for cell in waiting}
+        return True if len(now) == 1 and now.isdisjoint({None, *before}) else None
+
+    cells.airflow.wait_until(moved, 120, lambda: "The triggers do not move.", "triggerer-2")
+
+
+def finish(cell: Cell) -> None:
+    """Let the one job of a task succeed, and the task with it."""
+    let_succeed(cell)
+    cell.sees("success")
+    is_untouched(cell)
+
+
+def let_succeed(cell: Cell) -> None:
+    """Let the one job of a task succeed."""
+    [job] = cell.jobs()
+    cell.succeed(job)
+
+
+def is_untouched(cell: Cell) -> None:
+    """Check that a task's job was started once, succeeded, and that nothing cancelled it before."""
+    [job] = cell.jobs()
+    assert (job["status"], job["cancel_requested"]) == (cell.case.succeeded, None)
+
+
+def tries(cell: Cell) -> int:
+    """Return how many tries the task had."""
+    return len(cell.airflow.tries(cell.dag_id, cell.run_id, "job"))
+
+
+def kill(airflow: LocalAirflow, *names: str) -> None:
+    """Kill components with all that runs in them."""
+    for name in names:
+        airflow.kill(name, signal.SIGKILL, whole=True)
+        airflow.components[name].wait(10)
+
+
+def test_frozen_triggerer(cells: Cells, postgres: PostgresServer) -> None:
+    """A triggerer that hung for a while must harm no job that another one waits for when it wakes."""
+    airflow = cells.airflow
+    late, others = defer_on_the_first(cells, postgres, "deferred", "deferred")
+    early, cleared = others[::2], others[1::2]
+    try:
+        has_moved(cells, late + others, lambda: freeze(cells, postgres, "triggerer"))
+        cells.each(finish, early)
+    finally:
+        airflow.kill("triggerer", signal.SIGCONT, whole=True)
+
+    def is_left_alone(cell: Cell) -> None:
+        told = "is waited for by another triggerer: not cancelled"
+        cell.until(lambda: told in cell.log(), "the woken triggerer lets the job go on", 150)
+
+    def starts_anew(cell: Cell) -> None:
+        cell.clear()
+        cell.until(lambda: len(cell.jobs()) == 2, "a second job")
+        first, second = cell.jobs()
+        assert first["status"] == cell.case.cancelled
+        assert first["ended"] <= second["created"]
+        cell.succeed(second)
+        cell.sees("success", try_number=2)
+        assert cell.statuses() == [cell.case.cancelled, cell.case.succeeded]
+        assert cell.jobs()[1]["cancels"] == 0
+
+    cells.each(is_left_alone, late + cleared)
+    cells.each(starts_anew, cleared)
+    cells.each(finish, late)
+    for cell in early + late:
+        is_untouched(cell)
+        assert tries(cell) == 1
+
+
+def test_killed_triggerer(cells: Cells, postgres: PostgresServer) -> None:
+    """Where a second triggerer lives, the death of one must cost no wait and no job."""
+    airflow = cells.airflow
+    (waiting,) = defer_on_the_first(cells, postgres, "deferred")
+    try:
+        has_moved(cells, waiting, lambda: airflow.kill("triggerer", signal.SIGKILL, whole=True))
+        cells.each(finish, waiting)
+    finally:
+        airflow.restart("triggerer", signal.SIGKILL)
+    assert [tries(cell) for cell in waiting] == [1] * len(waiting)
+
+
+def test_database_outage(cells: Cells, postgres: PostgresServer, say: Callable[[str], None]) -> None:
+    """The failover of the metadata database takes much of Airflow with it, and must take no job."""
+    airflow = cells.airflow
+    worker, deferred = start_all(cells, "worker", "deferred")
+    # What ends while Airflow cannot be told of it, and what goes on.
+    early, late = worker[::2] + deferred[1::2], worker[1::2] + deferred[::2]
+    airflow.expect_ends()
+    postgres.shut_down()
+    try:
+        for cell in early:
+            let_succeed(cell)
+        time.sleep(OUTAGE)
+    finally:
+        postgres.start()
+    for cell in late:
+        let_succeed(cell)
+
+    def decided() -> bool | None:
+        scheduler = airflow.components["scheduler"]
+        return True if not scheduler.alive or airflow.health()["scheduler"] == "healthy" else None
+
+    # A scheduler that lost its database ends, but only when the last task that it started has.
+    airflow.wait_until(decided, 60, lambda: "The scheduler neither works nor ends.", "scheduler")
+    say(f"Without its database ended: {', '.join(airflow.revive())}")
+    cells.each(lambda cell: cell.sees("success"), worker + deferred)
+    cells.each(is_untouched, worker + deferred)
+
+
+def test_restarts(cells: Cells) -> None:
+    """A deploy, or a crash, of what no task runs in must cost no job; nor must one of what tasks run in."""
+    airflow = cells.airflow
+    worker, deferred = start_all(cells, "worker", "deferred")
+    kill(airflow, "api-server", "dag-processor")
+    airflow.revive()
+
+    def goes_on(cell: Cell) -> None:
+        let_succeed(cell)
+        cell.sees("success")
+        is_untouched(cell)
+        assert tries(cell) == 1
+
+    cells.each(goes_on, worker[::2] + deferred[::2])
+    # With the LocalExecutor's scheduler, all that runs in a container or a service dies.
+    kill(airflow, "scheduler")
+    # Only when it counts as dead does another one care for its tasks: when it starts, and every five minutes.
+    airflow.wait_until(
+        lambda: True if airflow.health()["scheduler"] == "unhealthy" else None,
+        90,
+        lambda: "It is not missed.",
+    )
+    airflow.revive()
+
+    def is_taken_over(cell: Cell) -> None:
+        cell.until(lambda: "taking over" in cell.log(2), "the job is taken over")
+
+    cells.each(is_taken_over, worker[1::2])
+    cells.each(goes_on, deferred[1::2])
+    cells.each(finish, worker[1::2])
+    cells.each(is_untouched, worker[1::2])
+
+
+def test_quick_resume(cells: Cells, say: Callable[[str], None]) -> None:
+    """Airflow fails tasks that resume quickly now and then: that must cost no second job."""
+    rounds = 4
+    resumed: list[Cell] = []
+
+    def start(cell: Cell) -> None:
+        for _ in range(rounds):
+            one = cell.on_a_new_target()
+            one.start("deferred")
+            resumed.append(one)
+
+    def ends_well(cell: Cell) -> None:
+        cell.sees("success")
+        is_untouched(cell)
+        assert cell.result()["status"] == cell.case.succeeded
+
+    cells.configure(duration=3)
+    cells.each(start)
+    cells.each(ends_well, resumed)
+    failed = sum(tries(cell) - 1 for cell in resumed)
+    say(f"Airflow failed {failed} of {len(resumed)} tasks that resumed after 3 seconds")
