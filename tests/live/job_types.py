@@ -108,7 +108,7 @@ _ALL = (
     ),
     LiveJobType(
         operator=CloudTrailStartQueryOperator,
-        arguments={"query_statement": f"SELECT * FROM {TARGET}"},
+        arguments={"query_statement": f"SELECT * FROM {TARGET}-0000-0000"},
         sensor=CloudTrailQuerySensor,
         progress={"bytes_scanned": 42},
         unlimited={"limit_per_account": None},
