@@ -1,11 +1,12 @@
 # make demo    a real Airflow runs jobs in four emulated AWS services, on this machine
 # make test    everything: lint, types, unit tests, live tests with real Airflow processes
+# make chaos   ten minutes of jobs, kills, clears and faults at random
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help install check lint types unit live matrix test demo format clean
+.PHONY: help install check lint types unit live matrix test chaos demo format clean
 
 help:
 	@sed -nE 's/^([a-z]+):.*## /make \1\t/p' Makefile
@@ -41,6 +42,9 @@ matrix: install ## the live tests again, and what they have seen into the table 
 	$(BIN)/python -m pytest -q tests/live --write-matrix
 
 test: check live ## everything
+
+chaos: install ## a longer storm of kills, clears and faults, and its counts (SECONDS=600, SEED=7)
+	@$(BIN)/python -m tests.live.chaos --seconds $(or $(SECONDS),600) --seed $(or $(SEED),7)
 
 demo: install ## see it work (KEEP=1 keeps Airflow up, PORT=8080 sets its port)
 	@$(BIN)/python -m demo

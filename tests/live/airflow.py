@@ -189,13 +189,17 @@ class LocalAirflow(Waits):
 
         def running() -> psutil.Process | None:
             found = self.task_instance(dag_id, run_id, task_id, map_index)
-            # The task runner gives itself this title before it loads the DAG; no other Airflow has this id.
-            title = f"airflow worker -- {found.get('id')}"
-            return next((each for each in psutil.process_iter() if _title(each) == title), None)
+            return self.task_processes().get(str(found.get("id")))
 
         return self.wait_until(
             running, timeout, lambda: f"No process runs task {task_id} of run {run_id}", "scheduler"
         )
+
+    def task_processes(self) -> dict[str, psutil.Process]:
+        """The processes that run tasks' code right now, by the task instance's id; no other Airflow has these."""
+        # The task runner gives itself this title before it loads the DAG.
+        titles = ((_title(process).partition("airflow worker -- "), process) for process in psutil.process_iter())
+        return {ti_id: process for (before, mark, ti_id), process in titles if mark and not before}
 
     def processes(self) -> list[psutil.Process]:
         """Every living process of this Airflow."""

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_jobs_provider.testing import EmulatorClient
 from tests.live.airflow import LocalAirflow, aws_connection
 from tests.live.cells import Cells
-from tests.live.home import clean_environment
+from tests.live.emulator import emulated_aws
 from tests.live.looks import PAUSE
 from tests.live.postgres import PostgresServer
-from tests.live.processes import Component, free_port, interrupted_by_sigterm, wait_for_port
 from tests.live.table import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from airflow_jobs_provider.testing import EmulatorClient
 
 
 _SEEN = Seen()
@@ -73,20 +73,8 @@ DEPLOYMENT_ID = "AIRFLOW__AIRFLOW_JOBS_PROVIDER__DEPLOYMENT_ID"
 @pytest.fixture(scope="session")
 def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorClient]:
     """The emulated AWS, in a process of its own as users start it."""
-    port = free_port()
-    component = Component(
-        "emulator",
-        [sys.executable, "-m", "airflow_jobs_provider.testing", "--port", str(port)],
-        env=clean_environment(),
-        log=tmp_path_factory.mktemp("emulator") / "emulator.log",
-    )
-    with interrupted_by_sigterm():
-        try:
-            component.start()
-            wait_for_port(component, port)
-            yield EmulatorClient(f"http://127.0.0.1:{port}")
-        finally:
-            component.stop()
+    with emulated_aws(tmp_path_factory.mktemp("emulator") / "emulator.log") as emulator:
+        yield emulator
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ class AirflowApi:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._client = httpx.Client(base_url=f"{url}/api/v2", timeout=10, trust_env=False)
+        self._client = httpx.Client(base_url=f"{url}/api/v2", timeout=30, trust_env=False)
         self._one_at_a_time = threading.Lock()
 
     def close(self) -> None:
@@ -69,7 +69,7 @@ class AirflowApi:
                     return answer.json() if answer.content else None
                 if answer.status_code == httpx.codes.NOT_FOUND and missing_ok:
                     return None
-                if answer.status_code == httpx.codes.CONFLICT and method == "POST" and attempt > 1:
+                if answer.status_code == httpx.codes.CONFLICT and attempt > 1:
                     # The attempt before this one did arrive.
                     return None
                 problem = f"the API server answered {answer.status_code}: {answer.text[:500]}"
