@@ -31,6 +31,8 @@ forgiven.
 _CASES = {case.name: case for case in CASES}
 # A scheduler takes its task processes with it, and what it told them to end is not known.
 _UNWANTED = {plan.TERM_TASK, plan.CLEAR_DEFERRED, plan.CLEAR_RUNNING, plan.MARK_FAILED, plan.CUT_OFF}
+# The last of them decides how its task is to end.
+_DECIDE = {plan.CLEAR_DEFERRED, plan.CLEAR_RUNNING, plan.MARK_FAILED}
 # Seconds in which a process that was told to end may yet start a job.
 _IN_FLIGHT = 10.0
 # Seconds that a process that was killed may have been busy with a start, and the start with it.
@@ -101,8 +103,8 @@ class _Trial:
     lost: list[float]
 
     def hold(self) -> None:
-        marked = any(deed.kind == plan.MARK_FAILED for deed in self.deeds)
-        wanted, state = "failed" if marked else "success", self.instance["state"]
+        last = [deed.kind for deed in self.deeds if deed.kind in _DECIDE][-1:]
+        wanted, state = "failed" if last == [plan.MARK_FAILED] else "success", self.instance["state"]
         if state != wanted:
             self.verdict.states.append((self.target, f"is {state}, not {wanted}"))
         unheard = [job for job in self.jobs if self._was_unheard(job)]
