@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import sys
+from datetime import datetime, timezone
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.live.chaos import plan
+from tests.live.chaos.judge import judge
+from tests.live.chaos.plan import Done
 from tests.live.chaos.report import storm_over
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.live.rest import Json
 
 
 def test_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,3 +30,83 @@ def test_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # A storm in a teacup would prove nothing.
     assert all(report.counts[kind] for kind in plan.EVERY), report.counts
     assert report.counts["tasks"] == 105
+
+
+def _job(
+    task: plan.Task, created: float, ended: float | None, status: str, cancel: float | None = None
+) -> Json:
+    return {
+        "job_type": task.job_type,
+        "parameters": {"DataSetId": task.target},
+        "ids": {"IngestionId": f"started-at-{created:g}"},
+        "created": created,
+        "ended": ended,
+        "status": status,
+        "cancel_requested": cancel,
+    }
+
+
+_TASK = plan.Task("storm00001", "quicksight-ingestion", 10, fails=False)
+_GOOD = _job(_TASK, 100, 110, "COMPLETED")
+_CLEAR = Done(105, plan.CLEAR_DEFERRED, _TASK.target)
+_MARK = Done(105, plan.MARK_FAILED, _TASK.target)
+
+
+@pytest.mark.parametrize(
+    ("found", "state", "jobs", "done"),
+    [
+        ("", "success", [_GOOD], []),
+        (
+            "",
+            "success",
+            [_job(_TASK, 100, 106, "CANCELLED", 106), _job(_TASK, 107, 110, "COMPLETED")],
+            [_CLEAR],
+        ),
+        ("", "success", [_job(_TASK, 90, 95, "FAILED"), _GOOD], []),
+        ("", "failed", [_job(_TASK, 100, 106, "CANCELLED", 106)], [_MARK]),
+        ("states", "failed", [_GOOD], []),
+        ("states", "success", [_GOOD], [_MARK]),
+        ("orphans", "success", [_job(_TASK, 100, None, "RUNNING")], []),
+        ("orphans", "failed", [_job(_TASK, 100, 300, "COMPLETED")], [_MARK]),
+        ("duplicates", "success", [_job(_TASK, 100, 110, "FAILED"), _job(_TASK, 105, 112, "COMPLETED")], []),
+        ("duplicates", "success", [_job(_TASK, 80, 90, "COMPLETED"), _GOOD], []),
+        ("wrong_cancels", "success", [_job(_TASK, 80, 90, "CANCELLED", 90), _GOOD], []),
+        (
+            "wrong_cancels",
+            "success",
+            [_job(_TASK, 100, 106, "CANCELLED", 106), _job(_TASK, 107, 109, "CANCELLED", 109)],
+            [_CLEAR],
+        ),
+    ],
+)
+def test_judge(found: str, state: str, jobs: list[Json], done: list[Done]) -> None:
+    """A judge that sees nothing would let every storm pass."""
+    end = datetime.fromtimestamp(112, timezone.utc).isoformat()
+    verdict = judge({_TASK.target: _TASK}, {_TASK.target: {"state": state, "end_date": end}}, jobs, [], done)
+    assert [name for name, value in vars(verdict).items() if value] == [found][: bool(found)]
+
+
+def test_judge_forgives_a_start_that_nobody_heard_of() -> None:
+    """Without a token the next try cannot ask for it: that is counted; any other second job is wrong."""
+    task = plan.Task("storm00001", "logs-query", 10, fails=False)
+    jobs = [_job(task, 100, 110, "Complete"), _job(task, 105, 112, "Complete")]
+    lost = {
+        "operation": "StartQuery",
+        "parameters": {"x": task.target},
+        "outcome": "dropped",
+        "executed": True,
+    }
+    instances = {task.target: {"state": "success", "end_date": None}}
+    for journal, forgiven, duplicates in (([{**lost, "time": 99.5}], 1, 0), ([{**lost, "time": 50}], 0, 1)):
+        verdict = judge({task.target: task}, instances, jobs, journal, [])
+        assert (len(verdict.forgiven), len(verdict.duplicates)) == (forgiven, duplicates)
+
+
+def test_plan_is_decided_by_its_seed() -> None:
+    """A storm that found something must be had again."""
+
+    def first(seed: int) -> list[object]:
+        return [*islice(plan.deeds(seed), 50), *islice(plan.tasks(seed), 50)]
+
+    assert first(7) == first(7)
+    assert first(7) != first(8)
