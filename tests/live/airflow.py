@@ -196,10 +196,11 @@ class LocalAirflow(Waits):
         )
 
     def task_processes(self) -> dict[str, psutil.Process]:
-        """The processes that run tasks' code right now, by the task instance's id; no other Airflow has these."""
+        """The processes that run tasks' code right now, by the task instance's id: other Airflows', too."""
         # The task runner gives itself this title before it loads the DAG.
-        titles = ((_title(process).partition("airflow worker -- "), process) for process in psutil.process_iter())
-        return {ti_id: process for (before, mark, ti_id), process in titles if mark and not before}
+        titles = {_title(process): process for process in psutil.process_iter()}
+        mark = "airflow worker -- "
+        return {title[len(mark) :]: each for title, each in titles.items() if title.startswith(mark)}
 
     def processes(self) -> list[psutil.Process]:
         """Every living process of this Airflow."""

@@ -22,6 +22,7 @@ CLEAR_DEFERRED = "clear of a deferred task"
 CLEAR_RUNNING = "clear of a running task"
 MARK_FAILED = "deferred task marked as failed"
 CANCEL_JOB = "job cancelled by somebody else"
+FAIL_JOB = "job that failed"
 
 # What nobody plans.
 DEATH = "part of Airflow that died by itself"
@@ -37,6 +38,7 @@ EVERY = {
     CLEAR_RUNNING: 10,
     MARK_FAILED: 12,
     CANCEL_JOB: 12,
+    FAIL_JOB: 10,
 }
 """How often each deed is done: once in so many tasks, however fast the machine gets through them."""
 
@@ -52,8 +54,6 @@ FAULTS = {
 # Seconds that a job takes. Airflow can fail a task that resumes before the scheduler has heard that its first
 # process has ended (apache/airflow#72716), and the scheduler often dies of it.
 _DURATION = (10.0, 30.0)
-# The chance that a task's first job fails.
-_FAILING = 0.1
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,12 @@ class Task:
 
     :param target: what its job works on, and what no other job does; also the run's id.
     :param job_type: its job's type.
-    :param duration: seconds that its jobs take.
-    :param fails: its first job fails.
+    :param duration: seconds that jobs of this type take from its start on.
     """
 
     target: str
     job_type: str
     duration: float
-    fails: bool
 
     @property
     def dag_id(self) -> str:
@@ -133,5 +131,4 @@ def tasks(seed: int) -> Iterator[Task]:
         names = sorted(LIVE_JOB_TYPES)
         choose.shuffle(names)
         for offset, name in enumerate(names):
-            duration, fails = choose.uniform(*_DURATION), choose.random() < _FAILING
-            yield Task(f"storm{number + offset:05}", name, duration, fails)
+            yield Task(f"storm{number + offset:05}", name, choose.uniform(*_DURATION))

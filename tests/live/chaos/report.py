@@ -13,6 +13,7 @@ from tests.live.chaos import plan
 from tests.live.chaos.judge import judge
 from tests.live.chaos.storm import Storm
 from tests.live.emulator import emulated_aws
+from tests.live.postgres import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,9 +55,10 @@ def storm_over(*, seed: int, tasks: int, seconds: float, folder: Path) -> Report
     :param seconds: how long it may rage, even if it has not come to all of them; then all may come to an end
     :param folder: for the emulator's log
     """
-    with emulated_aws(folder / "emulator.log") as emulator:
+    with emulated_aws(folder / "emulator.log") as emulator, PostgresServer() as server:
         airflow = LocalAirflow(
             dags=_DAGS,
+            database=server.url,
             triggerers=2,
             connections={"aws_default": aws_connection(emulator.url)},
             env=_SETTINGS,

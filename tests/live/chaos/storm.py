@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from airflow_jobs_provider.testing.lifecycle import LIFE_CYCLES
-from tests.cases import CASES
 from tests.live.chaos import plan
 from tests.live.chaos.plan import Done
 from tests.live.chaos.supervisor import Supervisor
 from tests.live.chaos.view import View
-from tests.live.job_types import LIVE_JOB_TYPES, TARGET
+from tests.live.job_types import LIVE_JOB_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from tests.live.chaos.plan import Deed, Task
     from tests.live.rest import Json
 
-_CASES = {case.name: case for case in CASES}
 # Tasks that are under way at the same time.
 _CROWD = 40
 # Those of them that need a process.
@@ -104,17 +102,7 @@ class Storm:
             self._emulator.fault(kind, probability=probability, seed=self._seed + number, **delay)
 
     def _start(self, task: Task) -> None:
-        job_type = LIVE_JOB_TYPES[task.job_type].job_type
-        match = {
-            job_type.parameters[name].api: value.replace(TARGET, task.target)
-            for name, value in LIVE_JOB_TYPES[task.job_type].arguments.items()
-            if TARGET in str(value)
-        }
-        if task.fails:
-            self._emulator.script(
-                task.job_type, match, duration=task.duration, **_CASES[task.job_type].failed
-            )
-        self._emulator.script(task.job_type, match, times=None, duration=task.duration)
+        self._emulator.configure(task.job_type, duration=task.duration)
         self.tasks[task.target] = task
         self._airflow.create_run(task.dag_id, {"target": task.target}, task.target)
 
@@ -165,7 +153,8 @@ class Storm:
             plan.CLEAR_DEFERRED: self._clear,
             plan.CLEAR_RUNNING: self._clear,
             plan.MARK_FAILED: self._mark,
-            plan.CANCEL_JOB: self._cancel,
+            plan.CANCEL_JOB: self._end_job,
+            plan.FAIL_JOB: self._end_job,
         }
         return does[deed.kind](deed)
 
@@ -224,13 +213,14 @@ class Storm:
         self._airflow.set_task_state(self.tasks[target].dag_id, target, "job", "failed")
         return True
 
-    def _cancel(self, deed: Deed) -> bool:
+    def _end_job(self, deed: Deed) -> bool:
         jobs = self.view.wanted_jobs()
         found = [each["dag_run_id"] for each in self.view.tasks("deferred") if each["dag_run_id"] in jobs]
         if not found:
             return False
         target = _pick(found, deed)
-        if not self.view.cancel(jobs[target]):
+        end = self.view.cancel if deed.kind == plan.CANCEL_JOB else self.view.fail
+        if not end(jobs[target]):
             return False
         self._note(deed, target)
         return True

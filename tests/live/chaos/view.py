@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tests.live.airflow import LocalAirflow
     from tests.live.rest import Json
 
-_CANCELLED = {case.name: case.cancelled for case in CASES}
+_CASES = {case.name: case for case in CASES}
 _READS = {live.job_type.describe.method for live in LIVE_JOB_TYPES.values()}
 _UNFINISHED = ("scheduled", "queued", "running", "restarting", "deferred", "up_for_retry")
 
@@ -104,7 +104,14 @@ class View:
 
     def cancel(self, job: Json) -> bool:
         """Cancel a job as somebody outside of Airflow would; false where it has just ended."""
+        return self._end(job, status=_CASES[job["job_type"]].cancelled)
+
+    def fail(self, job: Json) -> bool:
+        """Let a job fail; false where it has just ended."""
+        return self._end(job, **_CASES[job["job_type"]].failed)
+
+    def _end(self, job: Json, **end: Any) -> bool:
         with suppress(ValueError):
-            self._emulator.settle(job["job_type"], job["ids"], _CANCELLED[job["job_type"]])
+            self._emulator.settle(job["job_type"], job["ids"], **end)
             return True
         return False
