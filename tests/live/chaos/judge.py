@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from tests.live.chaos.plan import Done, Task
     from tests.live.rest import Json
 
-UNHEARD: frozenset[str] = frozenset()
+UNHEARD = frozenset({"cloudtrail-query"})
 """Names of job types whose starts can be lost: neither a token nor a list tells what was started.
 
 A job of theirs whose start was not answered, or whose task process was killed in that moment, is counted and
-forgiven. None has to be, at the moment.
+forgiven. CloudTrail Lake's queries could be found if the statement in ``tests/live/job_types.py`` named an event
+data store by an id of the form that AWS gives: only then is there a list to look into.
 """
 
 _CASES = {case.name: case for case in CASES}

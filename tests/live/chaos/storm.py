@@ -32,6 +32,8 @@ _BUSY = 8
 _AT_ONCE = 2
 # Seconds between two looks.
 _PAUSE = 0.5
+# Seconds in which the last tasks' jobs are cancelled.
+_CANCELS = 90.0
 # Seconds in which the API server answers a call that need not be repeated.
 _PROMPT = 1.0
 
@@ -84,8 +86,11 @@ class Storm:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             self._look()
-            if self.view.is_over():
-                break
+            if self.view.tasks_are_over():
+                if self.view.jobs_are_over():
+                    break
+                # What runs on for longer is nobody's.
+                end = min(end, time.monotonic() + _CANCELS)
             time.sleep(1)
         self._supervisor.close()
 

@@ -72,11 +72,14 @@ class View:
             if job["ended"] is None and job["cancel_requested"] is None
         }
 
-    def is_over(self) -> bool:
-        """Whether every task and every job has ended."""
+    def tasks_are_over(self) -> bool:
+        """Whether every task has ended."""
         params = {"state": ["queued", "running"], "limit": 1}
-        runs = self._airflow.request("GET", "/dags/~/dagRuns", params=params)["total_entries"]
-        return not runs and all(job["ended"] for job in self._emulator.jobs())
+        return not self._airflow.request("GET", "/dags/~/dagRuns", params=params)["total_entries"]
+
+    def jobs_are_over(self) -> bool:
+        """Whether every job has ended."""
+        return all(job["ended"] for job in self._emulator.jobs())
 
     def instances(self) -> dict[str, Json]:
         """Return every task instance, by target."""
