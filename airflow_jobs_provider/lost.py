@@ -147,22 +147,28 @@ def _judged(start: LostStart, matches: list[tuple[JobRun, Mapping[str, Any]]]) -
     """Say which of the jobs that may be the start's certainly is."""
     search = start.job_type.search
     assert search is not None  # noqa: S101
-    runs = tuple(run for run, _ in matches)
-    if len(runs) > 1:
-        return Finding(None, runs, f"{len(runs)} jobs match, and it can have started one only", final=True)
-    if not matches or search.marked is not None:
-        return Finding(next(iter(runs), None))
-    [(run, record)] = matches
-    told = {name for name, path in search.same.items() if jmespath.search(path, record) is not None}
     asked = [name for name in start.job_type.start.parameters if start.values.get(name) is not None]
-    untold = ", ".join(name for name in asked if name not in told)
-    if start.has_siblings:
-        return Finding(None, runs, "a task that is mapped beside this one may have started it", final=True)
-    if untold:
-        return Finding(None, runs, f"AWS does not tell with which {untold} it was started", final=True)
-    if _created(search, record) is None:
-        return Finding(None, runs, "AWS does not tell when it was created")
-    return Finding(run)
+    certain = runs = tuple(run for run, _ in matches)
+    if search.marked is None:
+        # Of others AWS tells too little, of deleted graphs say: as far as one can see they do not match.
+        certain = tuple(run for run, record in matches if _is_told(search, asked, record))
+    if len(certain) > 1:
+        many = f"{len(certain)} jobs match, and it can have started one only"
+        return Finding(None, certain, many, final=True)
+    if not certain:
+        never = ", ".join(name for name in asked if name not in search.same)
+        because = f"with which {never} it was started" if never else "yet what it works on, and since when"
+        return Finding(None, runs, f"AWS does not tell {because}", final=bool(never and runs))
+    if start.has_siblings and search.marked is None:
+        because = "a task that is mapped beside this one may have started it"
+        return Finding(None, certain, because, final=True)
+    return Finding(certain[0])
+
+
+def _is_told(search: Search, asked: list[str], record: Mapping[str, Any]) -> bool:
+    """Whether all that was asked for can be compared with a job, and its age with the start's."""
+    told = {name for name, path in search.same.items() if jmespath.search(path, record) is not None}
+    return told.issuperset(asked) and _created(search, record) is not None
 
 
 def _created(search: Search, record: Mapping[str, Any]) -> float | None:

@@ -182,6 +182,11 @@ class Cell:
         self.sees("deferred")
         self.until(lambda: ") starting" in self.log(), "a triggerer runs the trigger")
 
+    def state(self) -> str | None:
+        """Return the task's state."""
+        state: str | None = self.looks.task(self.dag_id, self.run_id, "job", time.monotonic()).get("state")
+        return state
+
     def sees(self, *states: str, task_id: str = "job", try_number: int = 0) -> None:
         """Wait until a task is in one of these states."""
         since, end = time.monotonic(), time.monotonic() + PATIENCE

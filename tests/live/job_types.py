@@ -30,7 +30,7 @@ TARGET = "{{ params.target }}"
 
 _ROLE = "arn:aws:iam::123456789012:role/neptune"
 _KEY = "arn:aws:kms:us-east-1:123456789012:key/12345678-1234-1234-1234-123456789012"
-_SOURCE = {"source": "s3://bucket/people", "role_arn": _ROLE}
+_SOURCE = {"source": f"s3://bucket/{TARGET}", "role_arn": _ROLE}
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PAUSE = 1.5
+PAUSE = 2.0
 """Seconds between two looks at the same thing."""
 
 

@@ -87,7 +87,7 @@ def clear_while_paused(cell: Cell, mode: str) -> None:
     cell.airflow.pause(cell.dag_id)
     try:
         cell.clear()
-        cell.sees("scheduled", "None", "queued", "restarting")
+        cell.until(lambda: cell.state() not in {"running", "deferred"}, "the task is cleared")
         assert len(cell.jobs()) == 1
     finally:
         cell.airflow.pause(cell.dag_id, paused=False)
@@ -162,7 +162,7 @@ def execution_timeout(cell: Cell, mode: str) -> None:
     """Airflow itself does not enforce it while a task is deferred."""
     cell.start_and_wait(f"{mode}_timeout")
     cell.sees("failed")
-    assert cell.history() == ["cancelled"]
+    is_cancelled(cell)
     assert "AirflowTaskTimeout" in cell.log()
 
 
@@ -353,10 +353,11 @@ def worker_dies_at_the_end(cell: Cell, mode: str) -> None:
 def trouble_while_reading(cell: Cell, mode: str) -> None:
     """None of these says anything about the job."""
     cell.start_and_wait(f"{mode}_plain")
-    for kind in ("throttle", "server_error", "drop", "expired_token"):
-        cell.fault_readings(kind, times=2)
     since = len(cell.readings())
-    cell.until(lambda: len(cell.readings()) >= since + 8, "readings fail")
+    # aiohttp repeats a call by itself whose connection was dropped.
+    for kind, times in (("throttle", 1), ("server_error", 1), ("drop", 2), ("expired_token", 1)):
+        cell.fault_readings(kind, times=times)
+    cell.until(lambda: len(cell.readings()) >= since + 5, "readings fail")
     cell.until(lambda: cell.readings()[-1]["outcome"] == "ok", "the job is read again")
     cell.succeed(cell.jobs()[0])
     succeeds_with_the_only_job(cell)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 marking = of(lambda case: case.job_type.mark is not None)
 unmarked = of(lambda case: case.job_type.search is not None and case.job_type.mark is None)
 ids_in_answer = of(lambda case: case.job_type.token not in case.job_type.identity)
+CASES_BY_NAME = {case.name: case for case in CASES}
 MARKING = {case.name: case for case in CASES if case.job_type.mark is not None}
 
 
@@ -200,11 +201,25 @@ def test_without_the_right_to_list_it_goes_on(
     assert len(aws.journal(case.job_type.list_jobs.api_name)) == 1
 
 
+def test_imports_into_graphs_that_are_gone_are_no_matches(
+    aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account's list keeps the nightly imports of graphs that were deleted long ago."""
+    case, other = (CASES_BY_NAME[name] for name in ("neptune-create-graph", "neptune-import"))
+    for one in (case, other):
+        aws.configure(one.name, duration=60, **dated(one))
+    for number in range(3):
+        somebody_starts(other, graph_identifier=f"g-012345678{number}", source=case.target["source"])
+    died(case, context, monkeypatch)
+    case.start(wait_for_completion=False).execute(context.retried())
+    assert len(aws.jobs(case.name)) == 1
+
+
 def test_a_parameter_that_no_list_tells_is_not_guessed(
     aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """An import that looks alike may not be alike."""
-    case = next(case for case in CASES if case.name == "neptune-create-graph")
+    case = CASES_BY_NAME["neptune-create-graph"]
     aws.configure(case.name, duration=60, **dated(case))
     died(case, context, monkeypatch, fail_on_error=False)
     case.start(fail_on_error=False, wait_for_completion=False).execute(context.cleared())
