@@ -57,6 +57,15 @@ class TaskInstance:
     max_tries: int = 1
     start_date: datetime = field(default_factory=lambda: datetime.now(timezone.utc))
     xcoms: dict[str, Any] = field(default_factory=dict)
+    state: str | None = "running"
+
+    def get_task_states(self, **asked: Any) -> dict[str, Any]:
+        """Return its own state, as Airflow 3.3 does."""
+        own = {"dag_id": self.dag_id, "run_ids": [self.run_id], "task_ids": [self.task_id]}
+        mapped = self.map_index >= 0
+        assert asked == {**own, "map_index": self.map_index if mapped else None}
+        called = f"{self.task_id}_{self.map_index}" if mapped else self.task_id
+        return {self.run_id: {called: self.state}} if self.state != "deleted" else {}
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Keep an XCom."""

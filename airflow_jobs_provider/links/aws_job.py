@@ -35,7 +35,12 @@ class AwsJobLink(BaseOperatorLink):
         *,
         ti_key: TaskInstanceKey,
     ) -> str:
-        """Return what :meth:`persist` stored; empty where the console has no page that we know of."""
+        """Return what :meth:`persist` stored; empty where the console has no page that we know of.
+
+        Airflow asks when it was told how the task goes on, as the last thing before the process ends.
+        """
+        if hasattr(operator, "process_ends"):
+            operator.process_ends(ti_key)
         if not getattr(operator, "has_link", False):
             return ""  # asking for an XCom that is not there would show as an error in the task's log
         from airflow.sdk.execution_time.xcom import XCom

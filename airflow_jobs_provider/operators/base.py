@@ -14,6 +14,7 @@ from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
 from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
+from airflow_jobs_provider.operators.handover import ended_instead
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.marks import marks_jobs
 from airflow_jobs_provider.operators.record import JobRecordStore
@@ -61,6 +62,7 @@ class StartJobOperator(AwsJobOperator):
 
     # Made by execute: no part of the task's definition.
     _held: HeldJob | None = None
+    _handed_over: tuple[JobRecordStore, Wait] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Start the job, or take over the one of the try before; wait for it.
@@ -104,7 +106,7 @@ class StartJobOperator(AwsJobOperator):
             if snapshot is None:
                 raise self.timed_out(waited.run)
             if not self.is_done(snapshot):
-                self._defer(context, waited)
+                self._defer(context, records, waited)
         except TaskDeferred:
             raise
         except BaseException:
@@ -146,6 +148,22 @@ class StartJobOperator(AwsJobOperator):
         if self._held is not None:
             self._held.kill()
 
+    def process_ends(self, ti: Any) -> None:
+        """See to the job if Airflow did not take the deferral: the triggerer will never hear of it."""
+        if self._handed_over is None or self._held is None:
+            return
+        records, wait = self._handed_over
+        self._handed_over = None
+        try:
+            ended = ended_instead(ti) if wait.cancel_on_kill else None
+        except Exception as error:  # noqa: BLE001 - most probably the triggerer has it
+            self.log.info("Airflow did not tell whether it has deferred the task: %r", error)
+            return
+        if ended is not None:
+            self.log.warning("the task is %s, not deferred: nobody waits for %s", ended, name(wait.run))
+            self._held.take(wait.run, wait.started_at, self.hook_for(wait.run))
+            self._abandon(records, wait)
+
     def target_busy(
         self,
         context: Context,  # noqa: ARG002 - for those that override it
@@ -177,7 +195,9 @@ class StartJobOperator(AwsJobOperator):
                 if self.deferrable or marks_jobs(self):
                     claim(context["ti"], job.run)
                 if self.deferrable:
-                    self._defer(context, Wait(job.run, job.started_at, self.cancel_on_kill and job.is_ours))
+                    self._defer(
+                        context, records, Wait(job.run, job.started_at, self.cancel_on_kill and job.is_ours)
+                    )
                 wait = wait_until_over(
                     job.run,
                     log=self.log,
@@ -187,7 +207,7 @@ class StartJobOperator(AwsJobOperator):
                 )
                 snapshot = drive(wait, self.hook_for(job.run), held.sleep)
         except TaskDeferred:
-            # The triggerer has it: a kill of this process while Airflow tidies up is not the task's.
+            # The triggerer is to have it: a kill of this process while Airflow tidies up is not the task's.
             held.release()
             raise
         except BaseException:
@@ -198,7 +218,8 @@ class StartJobOperator(AwsJobOperator):
         held.release()
         return self._finish(records, job.run, snapshot)
 
-    def _defer(self, context: Context, wait: Wait) -> NoReturn:
+    def _defer(self, context: Context, records: JobRecordStore, wait: Wait) -> NoReturn:
+        self._handed_over = records, wait
         self.defer_until_over(
             wait, poll_interval=self.poll_interval, deadline=self.deadline(context), settle=self.settles
         )

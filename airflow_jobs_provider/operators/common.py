@@ -117,6 +117,9 @@ class AwsJobOperator(AwsOperator):
                 values[key] = self.hook.caller_account()
         return values
 
+    def process_ends(self, ti: Any) -> None:
+        """Do what is left to do when Airflow was told how the task goes on."""
+
     @cached_property
     def hook(self) -> AwsJobHook:
         """The hook for the region of this task."""

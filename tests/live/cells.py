@@ -275,6 +275,7 @@ class Cell:
         """Wait for something that Airflow does by itself."""
         end = time.monotonic() + timeout
         while not condition():
+            self.looks.go_on()
             assert time.monotonic() < end, f"not seen within {timeout:g} seconds: {what}; {self.jobs()}"
             time.sleep(PAUSE / 2)
 

@@ -39,6 +39,10 @@ class Looks:
         self._jobs: Look[list[Json]] = Look(emulator.jobs, self.over)
         self._journal: Look[list[Json]] = Look(self._read_journal, self.over)
 
+    def go_on(self) -> None:
+        """Raise if nobody is to wait any more."""
+        go_on(self.over)
+
     def begin(self, run_id: str) -> None:
         """Read the task instances of a run from now on."""
         self._runs = {*self._runs, run_id}
@@ -83,6 +87,12 @@ class Looks:
         return self._calls
 
 
+def go_on(over: threading.Event) -> None:
+    """Raise if nobody is to wait any more."""
+    if over.is_set():
+        raise LiveError("nobody waits any more")
+
+
 class Look(Generic[T]):
     """A thing that is read by one thread for all that want it."""
 
@@ -96,8 +106,7 @@ class Look(Generic[T]):
     def after(self, since: float) -> T:
         """Return what is read after a moment (``time.monotonic()``); at most ``PAUSE`` seconds old."""
         with self._lock:
-            if self._over.is_set():
-                raise LiveError("nobody waits any more")
+            go_on(self._over)
             age = time.monotonic() - self._began
             if self._began < since or age >= PAUSE:
                 time.sleep(max(0.0, PAUSE - age))
