@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-_OVER = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
+"""States in which a task instance waits for nothing, and in which no other try follows."""
 
 
 def ended_instead(ti: Any) -> str | None:
@@ -28,4 +29,4 @@ def ended_instead(ti: Any) -> str | None:
         map_index=ti.map_index if mapped else None,
     )
     state = states.get(ti.run_id, {}).get(f"{ti.task_id}_{ti.map_index}" if mapped else ti.task_id, "deleted")
-    return str(state) if state == "deleted" or state in _OVER else None
+    return str(state) if state == "deleted" or state in ENDED else None

@@ -12,10 +12,10 @@ from typing import Any
 from airflow_jobs_provider.exceptions import name
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.operators.handover import ENDED
 from airflow_jobs_provider.operators.marks import Mark, TaskKey
 from airflow_jobs_provider.triggers.ownership import XCOM_KEY
 
-_ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 _AT_WORK = frozenset({"running", "deferred"})
 
 
@@ -132,7 +132,7 @@ class Judge:
             )
         if not answer.known:
             return Finding(Verdict.UNKNOWN, "Airflow does not know its task instance")
-        if state in _ENDED:
+        if state in ENDED:
             return Finding(Verdict.ORPHAN, f"its task is {state}", state)
         if state not in _AT_WORK:
             return Finding(Verdict.PENDING, f"its task is {state}: its next try will see to it", state)

@@ -238,17 +238,22 @@ class Cell:
 
     def readings(self) -> list[dict[str, Any]]:
         """Return the calls that have read the last job on this target."""
-        ids = {str(value) for value in self.jobs()[-1]["ids"].values()}
-        return self.looks.calls(self.case.job_type.describe.api_name, ids, time.monotonic())
+        return self.looks.calls(self.case.job_type.describe.api_name, time.monotonic(), self._own_id())
 
-    def starts(self) -> list[dict[str, Any]]:
-        """Return the calls that asked for a job on this target."""
-        calls = self.looks.calls(self.case.job_type.start.api_name, (), time.monotonic())
-        return [call for call in calls if self.target in str(call["parameters"])]
+    def start_slowly(self, mode: str, seconds: float = 3.0) -> None:
+        """Trigger the DAG of a mode, and return when the start of its job is on its way to AWS.
 
-    def fault_start(self, kind: str, **options: Any) -> None:
-        """Make starts on this target go wrong."""
-        self._fault(self.case.job_type.start, kind, self.target, **options)
+        :param seconds: in which AWS does not carry it out.
+        """
+        operation = self.case.job_type.start
+        self._fault(operation, "delay", self.target, delay=seconds, times=1)
+        self.start(mode)
+        end = time.monotonic() + PATIENCE
+        # Not by way of a look that is shared: what follows must come before the answer.
+        while not any(self.target in str(call) for call in self.emulator.journal(operation.api_name)):
+            self.looks.go_on()
+            assert time.monotonic() < end, "no start"
+            time.sleep(0.3)
 
     def fault_readings(self, kind: str, **options: Any) -> None:
         """Make readings of the last job on this target go wrong."""

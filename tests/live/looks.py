@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from tests.live.processes import LiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
     from airflow_jobs_provider.testing import EmulatorClient
     from tests.live.rest import AirflowApi, Json
@@ -34,10 +34,11 @@ class Looks:
         self._emulator = emulator
         self.over = threading.Event()
         self._runs: set[str] = set()
-        self._calls: list[Json] = []
+        self._calls: dict[int, Json] = {}
+        self._by_value: dict[tuple[str, str], list[Json]] = {}
         self._tasks: Look[dict[tuple[str, str, str], Json]] = Look(self._read_tasks, self.over)
         self._jobs: Look[list[Json]] = Look(emulator.jobs, self.over)
-        self._journal: Look[list[Json]] = Look(self._read_journal, self.over)
+        self._journal: Look[dict[tuple[str, str], list[Json]]] = Look(self._read_journal, self.over)
 
     def go_on(self) -> None:
         """Raise if nobody is to wait any more."""
@@ -62,13 +63,9 @@ class Looks:
         """Return the jobs of a type."""
         return [job for job in self._jobs.after(since) if job["job_type"] == job_type]
 
-    def calls(self, operation: str, values: Collection[str], since: float) -> list[Json]:
-        """Return the calls of an operation that have all these values among their parameters."""
-        return [
-            call
-            for call in self._journal.after(since)
-            if call["operation"] == operation and set(values) <= set(map(str, call["parameters"].values()))
-        ]
+    def calls(self, operation: str, since: float, value: str = "") -> list[Json]:
+        """Return the calls of an operation; with ``value`` those that have it as a parameter's value."""
+        return self._journal.after(since).get((operation, value), [])
 
     def _read_tasks(self) -> dict[tuple[str, str, str], Json]:
         body = {"dag_run_ids": sorted(self._runs), "page_limit": 1000}
@@ -77,14 +74,18 @@ class Looks:
             (task["dag_id"], task["dag_run_id"], task["task_id"]): task for task in found["task_instances"]
         }
 
-    def _read_journal(self) -> list[Json]:
+    def _read_journal(self) -> dict[tuple[str, str], list[Json]]:
         # What is still in flight may be answered by now: read from there on.
-        flying = [call["number"] for call in self._calls if call["outcome"] == "in flight"]
-        last = self._calls[-1]["number"] if self._calls else 0
-        first = min(flying, default=last + 1)
-        kept = [call for call in self._calls if call["number"] < first]
-        self._calls = [*kept, *self._emulator.journal(since=first - 1)]
-        return self._calls
+        flying = [number for number, call in self._calls.items() if call["outcome"] == "in flight"]
+        first = min(flying, default=max(self._calls, default=0) + 1)
+        for call in self._emulator.journal(since=first - 1):
+            known = self._calls.setdefault(call["number"], call)
+            if known is not call:
+                known.update(call)
+                continue
+            for value in {"", *map(str, call["parameters"].values())}:
+                self._by_value.setdefault((call["operation"], value), []).append(known)
+        return self._by_value
 
 
 def go_on(over: threading.Event) -> None:

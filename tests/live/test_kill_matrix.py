@@ -223,9 +223,7 @@ def worker_told_to_end_in_a_call(cell: Cell, mode: str) -> None:
 )
 def worker_told_to_end_in_the_start(cell: Cell, mode: str) -> None:
     """Where only the answer tells the job's id, it is not known yet."""
-    cell.fault_start("delay", delay=2, times=1)
-    cell.start(f"{mode}_plain")
-    cell.until(lambda: bool(cell.starts()), "the start is in flight")
+    cell.start_slowly(f"{mode}_plain")
     cell.process().terminate()
     starts_another(cell)
 
@@ -233,9 +231,7 @@ def worker_told_to_end_in_the_start(cell: Cell, mode: str) -> None:
 @matrix.row("it is marked failed while the start call is in flight", job=CANCELLED)
 def mark_failed_in_the_start(cell: Cell, mode: str) -> None:
     """No next try will look for the job, and Airflow keeps no record of this one any more."""
-    cell.fault_start("delay", delay=2, times=1)
-    cell.start(f"{mode}_plain")
-    cell.until(lambda: bool(cell.starts()), "the start is in flight")
+    cell.start_slowly(f"{mode}_plain")
     cell.mark("failed")
     is_cancelled(cell)
 
@@ -243,9 +239,7 @@ def mark_failed_in_the_start(cell: Cell, mode: str) -> None:
 @matrix.row("it is cleared while the start call is in flight", job=CANCELLED, next_try=ANOTHER)
 def clear_in_the_start(cell: Cell, mode: str) -> None:
     """The job cannot be recorded when the answer comes: Airflow has forgotten the try."""
-    cell.fault_start("delay", delay=2, times=1)
-    cell.start(f"{mode}_plain")
-    cell.until(lambda: bool(cell.starts()), "the start is in flight")
+    cell.start_slowly(f"{mode}_plain")
     cell.clear()
     starts_another(cell)
 
@@ -264,9 +258,7 @@ def worker_dies_before_the_start(cell: Cell, mode: str) -> None:
 @matrix.row("the worker dies during the start call", job=GOES_ON, next_try=TAKES_OVER)
 def worker_dies_in_the_start(cell: Cell, mode: str) -> None:
     """The answer reaches nobody."""
-    cell.fault_start("delay", delay=1.5, times=1)
-    cell.start(f"{mode}_plain")
-    cell.until(lambda: bool(cell.starts()), "the start is in flight")
+    cell.start_slowly(f"{mode}_plain")
     cell.process().kill()
     goes_on_with_the_only_job(cell)
 

@@ -64,8 +64,11 @@ def with_a_trigger_that_fails(base: type[StartJobOperator]) -> type[StartJobOper
     """Return an operator whose trigger raises instead of waiting."""
 
     class WithATriggerThatFails(base):  # type: ignore[misc,valid-type]
-        def defer(self, *, trigger: AwsJobTrigger, **kwargs: Any) -> None:
-            super().defer(trigger=TriggerThatFails(**trigger.serialize()[1]), **kwargs)
+        def defer(self, *, trigger: AwsJobTrigger, method_name: str, **kwargs: Any) -> None:
+            # Not the one that waits for the end of an old job.
+            if method_name == "execute_complete":
+                trigger = TriggerThatFails(**trigger.serialize()[1])
+            super().defer(trigger=trigger, method_name=method_name, **kwargs)
 
     return WithATriggerThatFails
 
