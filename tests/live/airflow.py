@@ -158,10 +158,6 @@ class LocalAirflow(Waits):
         """
         self.components[name].signal(number, whole=whole)
 
-    def may_end(self, name: str) -> None:
-        """Let a component die of what a test does, if Airflow cannot bear it."""
-        self.components[name].may_end = True
-
     def restart(self, name: str, number: int = signal.SIGTERM, timeout: float = 60.0) -> None:
         """End a component with a signal, start it anew, and wait until it works.
 

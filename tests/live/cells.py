@@ -68,7 +68,9 @@ class Cell:
         return replace(self, target=new_target(), dag_id="", run_id="")
 
     def leave(self) -> None:
-        """Look no more at the run that was started last."""
+        """Give the run up that was started last, if it still goes on, and look no more at it."""
+        if self.run_id and self.state() not in TERMINAL:
+            self.airflow.set_run_state(self.dag_id, self.run_id, "failed")
         self.looks.end(self.run_id)
 
     # The emulator

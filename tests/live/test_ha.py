@@ -152,6 +152,12 @@ def kill(airflow: LocalAirflow, *names: str) -> None:
         airflow.components[name].wait(10)
 
 
+@pytest.mark.kill_matrix(
+    event="its triggerer hangs until another one has taken the trigger, and then wakes",
+    job="goes on",
+    next_try="(the wait goes on)",
+    modes=("deferred",),
+)
 def test_frozen_triggerer(cells: Cells, postgres: PostgresServer) -> None:
     """A triggerer that hung for a while must harm no job that another one waits for when it wakes."""
     airflow = cells.airflow
@@ -186,6 +192,12 @@ def test_frozen_triggerer(cells: Cells, postgres: PostgresServer) -> None:
         assert tries(cell) == 1
 
 
+@pytest.mark.kill_matrix(
+    event="its triggerer dies, and another one lives",
+    job="goes on",
+    next_try="(the wait goes on)",
+    modes=("deferred",),
+)
 def test_killed_triggerer(cells: Cells, postgres: PostgresServer) -> None:
     """Where a second triggerer lives, the death of one must cost no wait and no job."""
     airflow = cells.airflow
@@ -198,6 +210,12 @@ def test_killed_triggerer(cells: Cells, postgres: PostgresServer) -> None:
     assert [tries(cell) for cell in waiting] == [1] * len(waiting)
 
 
+@pytest.mark.kill_matrix(
+    event="Airflow's metadata database is gone for 20 s",
+    job="goes on",
+    next_try="(the wait goes on)",
+    modes=("worker", "deferred"),
+)
 def test_database_outage(cells: Cells, postgres: PostgresServer, say: Callable[[str], None]) -> None:
     """The failover of the metadata database takes much of Airflow with it, and must take no job."""
     airflow = cells.airflow
@@ -226,6 +244,12 @@ def test_database_outage(cells: Cells, postgres: PostgresServer, say: Callable[[
     cells.each(is_untouched, worker + deferred)
 
 
+@pytest.mark.kill_matrix(
+    event="API server, dag-processor and scheduler die, and are started again",
+    job="goes on",
+    next_try="takes the job over, if its task ran in a worker of the scheduler",
+    modes=("worker", "deferred"),
+)
 def test_restarts(cells: Cells) -> None:
     """A deploy, or a crash, of what no task runs in must cost no job; nor must one of what tasks run in."""
     airflow = cells.airflow
@@ -259,6 +283,12 @@ def test_restarts(cells: Cells) -> None:
     cells.each(is_untouched, worker[1::2])
 
 
+@pytest.mark.kill_matrix(
+    event="Airflow fails a deferred task that resumed quickly",
+    job="has succeeded",
+    next_try="returns its result",
+    modes=("deferred",),
+)
 def test_quick_resume(cells: Cells, say: Callable[[str], None]) -> None:
     """Airflow fails tasks that resume quickly now and then: that must cost no second job."""
     rounds = 4

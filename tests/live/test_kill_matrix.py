@@ -446,8 +446,8 @@ def superseded(cell: Cell, mode: str) -> None:
 def kept_and_cleared(cell: Cell, mode: str) -> None:
     """A target that runs one job at a time makes the new try wait for the old job."""
     cell.start_and_wait(f"{mode}_keep")
-    cell.clear()
     [job] = cell.jobs()
+    cell.clear()
     own_id = list(job["ids"].values())[-1]
     cell.until(lambda: "goes on, as cancel_on_kill is off" in cell.log(2), "the old job is logged")
     assert own_id in cell.log(2)
@@ -599,7 +599,7 @@ def test_dag_deleted(cells: Cells) -> None:
     cells.configure(duration=900)
     cells.each(lambda cell: cell.start_and_wait("deferred_paused"))
     # The scheduler of Airflow 3.3 may die of it (ObjectDeletedError).
-    cells.airflow.may_end("scheduler")
+    cells.airflow.expect_ends()
     cells.each(lambda cell: cell.airflow.delete_dag(cell.dag_id))
     cells.each(is_cancelled)
-    cells.airflow.restart("scheduler")
+    cells.airflow.revive()
