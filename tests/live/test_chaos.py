@@ -29,7 +29,7 @@ def test_storm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         pytest.fail("\n".join(report.wrong), pytrace=False)
     # A storm in a teacup would prove nothing.
     assert all(report.counts[kind] for kind in plan.EVERY), report.counts
-    assert report.counts["tasks"] == 105
+    assert report.counts["tasks"] >= 105
 
 
 def _job(

@@ -157,7 +157,7 @@ def task_removed(cell: Cell, mode: str) -> None:
 # Time
 
 
-@matrix.row("`execution_timeout`", job=CANCELLED, next_try=ANOTHER)
+@matrix.row("`execution_timeout`", job=CANCELLED, next_try="as `retries` say")
 def execution_timeout(cell: Cell, mode: str) -> None:
     """Airflow itself does not enforce it while a task is deferred."""
     cell.start_and_wait(f"{mode}_timeout")

@@ -46,7 +46,7 @@ def test_orphans_are_cancelled_and_nothing_else_is(cells: Cells) -> None:
     jobs: dict[str, Jobs] = {}
 
     def starts(cell: Cell) -> None:
-        cell.emulator.configure(cell.name, duration=600, **UNLIMITED.get(cell.name, {}))
+        cell.emulator.configure(cell.name, duration=600, **cell.live.unlimited)
         wanted, worker = (replace(cell, target=new_target()) for _ in range(2))
         for each, mode in ((cell, "deferred"), (wanted, "deferred"), (worker, "worker")):
             each.start_and_wait(mode)
@@ -97,9 +97,6 @@ def test_orphans_are_cancelled_and_nothing_else_is(cells: Cells) -> None:
     finally:
         cells.airflow.restart("triggerer", signal.SIGKILL)
     cells.each(goes_on)
-
-
-UNLIMITED = {"bedrock-ingestion": {"limit_per_account": None}}
 
 
 def sweep(cell: Cell, *, dry_run: bool) -> dict[Any, tuple[str, str]]:
