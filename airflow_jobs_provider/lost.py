@@ -16,7 +16,7 @@ from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.jobs.parts import Search
-from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.jobs.run import JobRun, JobState
 from airflow_jobs_provider.steps import Log, ReadPage, Steps
 from airflow_jobs_provider.waiting import until_certain
 from airflow_jobs_provider.watch import Errors
@@ -28,6 +28,9 @@ MARK = "mark"
 _SKEW = 10.0
 # The same where a mark tells whose job it is: AWS refuses requests of clocks that are further off.
 _SKEW_OF_MARKED = 300.0
+# Seconds within which a start was carried out: it may have been asked for again for two minutes. What was
+# created later is somebody else's.
+_WITHIN = 600.0
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,9 @@ def look(start: LostStart, *, log: Log, patience: float) -> Steps[Finding]:
         page = yield from until_certain(step, failed, patience)
         for listed in page.items:
             run = job_type.run_of(start.values, start.region, listed)
-            if run is None or not _may_be(start, listed, earliest):
+            dead = job_type.read_record(listed).state in (JobState.FAILED, JobState.CANCELLED)
+            # Of a dead job nothing is left to be seen to, and the try before may have left one.
+            if run is None or dead or not _may_be(start, listed, earliest):
                 continue
             record = dict(listed)
             ids = {**run.ids, **{name: jmespath.search(path, listed) for name, path in search.ids.items()}}
@@ -129,7 +134,7 @@ def _may_be(start: LostStart, record: Mapping[str, Any], earliest: float) -> boo
     search = start.job_type.search
     assert search is not None  # noqa: S101
     created = _created(search, record)
-    if created is not None and created < earliest:
+    if created is not None and not earliest <= created <= start.since + _WITHIN:
         return False
     return all(
         start.values.get(name) is None or jmespath.search(path, record) in (None, start.values[name])
@@ -150,11 +155,12 @@ def _judged(start: LostStart, matches: list[tuple[JobRun, Mapping[str, Any]]]) -
     asked = [name for name in start.job_type.start.parameters if start.values.get(name) is not None]
     certain = runs = tuple(run for run, _ in matches)
     if search.marked is None:
-        # Of others AWS tells too little, of deleted graphs say: as far as one can see they do not match.
+        # Of others AWS tells too little: of deleted graphs for good, of a young job for a while.
         certain = tuple(run for run, record in matches if _is_told(search, asked, record))
-    if len(certain) > 1:
-        many = f"{len(certain)} jobs match, and it can have started one only"
-        return Finding(None, certain, many, final=True)
+        runs = tuple(run for run, record in matches if run in certain or _is_running(start, record))
+    if len(runs) > 1:
+        many = f"{len(runs)} jobs match, and it can have started one only"
+        return Finding(None, runs, many, final=len(certain) > 1)
     if not certain:
         never = ", ".join(name for name in asked if name not in search.same)
         because = f"with which {never} it was started" if never else "yet what it works on, and since when"
@@ -163,6 +169,10 @@ def _judged(start: LostStart, matches: list[tuple[JobRun, Mapping[str, Any]]]) -
         because = "a task that is mapped beside this one may have started it"
         return Finding(None, certain, because, final=True)
     return Finding(certain[0])
+
+
+def _is_running(start: LostStart, record: Mapping[str, Any]) -> bool:
+    return not start.job_type.read_record(record).state.is_over
 
 
 def _is_told(search: Search, asked: list[str], record: Mapping[str, Any]) -> bool:

@@ -116,7 +116,7 @@ class StartCall:
                 start.in_flight = False
                 answer.set_exception(error)
             else:
-                start.run, start.may_exist, start.in_flight = answered[0], True, False
+                start.heard(*answered)
                 answer.set_result(answered)
 
         threading.Thread(target=call, name="start-aws-job", daemon=True).start()

@@ -195,6 +195,7 @@ class StartJobOperator(AwsJobOperator):
                 if self.deferrable or marks_jobs(self):
                     claim(context["ti"], job.run)
                 if self.deferrable:
+                    held.raise_if_killed()
                     self._defer(
                         context, records, Wait(job.run, job.started_at, self.cancel_on_kill and job.is_ours)
                     )

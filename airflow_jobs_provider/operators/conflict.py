@@ -52,8 +52,7 @@ class ExclusiveStartJobOperator(StartJobOperator):
         if self.on_conflict == "fail":
             raise TargetBusyError(f"{target} is busy, and on_conflict is 'fail': {busy}") from busy
         if self.on_conflict == "adopt":
-            steps = find_running(self.job_type, values, self.hook.region, log=self.log, patience=PATIENCE)
-            found = drive(steps, self.hook, held.sleep)
+            found = self._find_running(values, held)
             if found is not None:
                 self.log.info(
                     "%s is busy: waiting for %s instead, which another has started and which is not"
@@ -77,6 +76,15 @@ class ExclusiveStartJobOperator(StartJobOperator):
             self._defer_start(context, pause)
         held.sleep(pause)
         return None
+
+    def _find_running(self, values: Mapping[str, Any], held: HeldJob) -> tuple[JobRun, JobSnapshot] | None:
+        """Return the job that runs and does the same; the right to list is optional."""
+        steps = find_running(self.job_type, values, self.hook.region, log=self.log, patience=PATIENCE)
+        try:
+            return drive(steps, self.hook, held.sleep)
+        except AwsApiError as error:
+            self.log.warning("there may be a job to wait for instead, but it cannot be found: %s", error)
+            return None
 
     def _defer_start(self, context: Context, pause: float) -> NoReturn:
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger

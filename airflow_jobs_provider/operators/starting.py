@@ -25,7 +25,7 @@ from airflow_jobs_provider.operators.tokens import (
     fingerprint,
     is_mapped,
 )
-from airflow_jobs_provider.operators.unanswered import UnansweredStart
+from airflow_jobs_provider.operators.unanswered import UnansweredStart, is_older
 from airflow_jobs_provider.watch import is_young
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
     from airflow_jobs_provider.operators.base import StartJobOperator
     from airflow_jobs_provider.operators.held import HeldJob
-
-# Seconds by which a worker's clock may differ from the service's.
-_SKEW = 60.0
 
 
 @dataclass(frozen=True)
@@ -207,7 +204,6 @@ class JobStart:
 
     def _refuse_older(self, run: JobRun, snapshot: JobSnapshot, record: JobRecord) -> None:
         """Refuse a token of the author's own that the service has answered with an old job."""
-        created = self._job_type.started_at(snapshot)
-        if created is not None and created < record.started_at - _SKEW:
+        if is_older(self._job_type, snapshot, record):
             self._call.nothing_started()
             raise self._call.used(run, self._values[str(self._job_type.token)])

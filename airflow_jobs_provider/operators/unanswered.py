@@ -14,7 +14,7 @@ from airflow_jobs_provider.steps import drive
 if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
     from airflow_jobs_provider.jobs.model import JobType
-    from airflow_jobs_provider.jobs.run import JobRun
+    from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
     from airflow_jobs_provider.operators.record import JobRecord
     from airflow_jobs_provider.steps import Log
 
@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _SKEW = 60.0
 # Seconds between two questions.
 _PAUSE = 0.5
+
+
+def is_older(job_type: JobType, snapshot: JobSnapshot, record: JobRecord) -> bool:
+    """Whether a job that answers a start is older than it: its token was used before."""
+    created = job_type.started_at(snapshot)
+    return created is not None and created < record.started_at - _SKEW
 
 
 class UnansweredStart:
@@ -60,6 +66,12 @@ class UnansweredStart:
     def was_sent(self) -> bool:
         """Whether a call may have reached AWS that was not refused."""
         return self.in_flight or self.may_exist
+
+    def heard(self, run: JobRun, snapshot: JobSnapshot) -> None:
+        """Take the answer; a token of an author's own may have been answered with an old job."""
+        if not is_older(self._job_type, snapshot, self.record):
+            self.run = run
+        self.may_exist, self.in_flight = True, False
 
     def wait(self, seconds: float) -> None:
         """Give a call that is on its way time for its answer."""
@@ -123,8 +135,7 @@ class UnansweredStart:
                 # A token that the service knows is answered with its job: it has started nothing.
                 return Finding(final=True)
             raise
-        created = self._job_type.started_at(snapshot)
-        if created is not None and created < self.record.started_at - _SKEW:
+        if is_older(self._job_type, snapshot, self.record):
             return Finding(None, (run,), "its token was used before", final=True)
         return Finding(run)
 

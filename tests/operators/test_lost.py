@@ -210,6 +210,7 @@ def test_imports_into_graphs_that_are_gone_are_no_matches(
         aws.configure(one.name, duration=60, **dated(one))
     for number in range(3):
         somebody_starts(other, graph_identifier=f"g-012345678{number}", source=case.target["source"])
+    aws.settle(other.name, {}, other.succeeded)
     died(case, context, monkeypatch)
     case.start(wait_for_completion=False).execute(context.retried())
     assert len(aws.jobs(case.name)) == 1
@@ -459,3 +460,31 @@ def test_a_lost_answer_of_which_nothing_is_listed_fails_the_try(
         case.start().execute(context)
     assert aws.jobs() == []
     assert context["task_state_store"].values["aws_job"]["confirmed"] is False
+
+
+@unmarked
+def test_a_job_that_has_failed_is_no_match(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The try before may have left one, a moment ago, that did the same."""
+    aws.script(case.name, **dated(case), **case.failed)
+    aws.configure(case.name, duration=0.3, **dated(case))
+    with pytest.raises(case.failure):
+        case.start().execute(context)
+    later = context.retried()
+    died(case, later, monkeypatch)
+    assert case.start().execute(later.retried())["status"] == case.succeeded
+    assert len(aws.jobs()) == 2
+
+
+@unmarked
+def test_what_was_created_much_later_is_no_match(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On-call has started the same by hand, since the task could not."""
+    beside(case, aws, duration=60)
+    died(case, context, monkeypatch, sent=False)
+    context["task_state_store"].values["aws_job"]["started_at"] -= 900
+    somebody_starts(case)
+    case.start(wait_for_completion=False).execute(context.cleared())
+    assert [job["cancels"] for job in aws.jobs()] == [0, 0]
