@@ -52,8 +52,8 @@ class AwsJobSweepOperator(AwsOperator):
         ``verdict`` (:class:`~airflow_jobs_provider.operators.verdicts.Verdict`), ``why``, ``action`` (see
         :class:`~airflow_jobs_provider.operators.verdicts.Swept`), ``error``.
     :raises ValueError: without a deployment id.
-    :raises AwsApiError: where no target could be listed.
-    :raises AwsJobError: where an orphan could not be cancelled; the result is in XCom all the same.
+    :raises AwsJobError: where no target could be listed, or an orphan could not be cancelled; then the result
+        is in XCom all the same.
     """
 
     template_fields: Sequence[str] = (*AwsOperator.template_fields, "targets", "dry_run")

@@ -135,7 +135,8 @@ class Judge:
         if state in ENDED:
             return Finding(Verdict.ORPHAN, f"its task is {state}", state)
         if state not in _AT_WORK:
-            return Finding(Verdict.PENDING, f"its task is {state}: its next try will see to it", state)
+            said = state or "about to be scheduled"
+            return Finding(Verdict.PENDING, f"its task is {said}: its next try will see to it", state)
         return self._judge_at_work(key, run, f"its task is {state}", state)
 
     def _judge_at_work(self, key: TaskKey, run: JobRun, what: str, state: str | None) -> Finding:

@@ -238,6 +238,16 @@ class Cell:
                 told += [f"log of try {number}:", *self.log(number, task["task_id"]).splitlines()[-15:]]
         return "\n".join(told)
 
+    def cancels(self, number: int = -1) -> list[dict[str, Any]]:
+        """Return the calls that have asked for the end of a job on this target, of the last one say."""
+        operation = self.case.job_type.cancel.api_name
+        return self.looks.calls(operation, time.monotonic(), self._own_id(number))
+
+    @staticmethod
+    def failed(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the calls that have met a fault."""
+        return [call for call in calls if call["outcome"] not in {"ok", "in flight"}]
+
     def readings(self) -> list[dict[str, Any]]:
         """Return the calls that have read the last job on this target."""
         return self.looks.calls(self.case.job_type.describe.api_name, time.monotonic(), self._own_id())
@@ -265,9 +275,9 @@ class Cell:
         """Make cancels of the last job on this target go wrong."""
         self._fault(self.case.job_type.cancel, kind, self._own_id(), **options)
 
-    def _own_id(self) -> str:
-        """Return what only the last job on this target is called."""
-        return str(list(self.jobs()[-1]["ids"].values())[-1])
+    def _own_id(self, number: int = -1) -> str:
+        """Return what only one job on this target is called, by default the last one."""
+        return str(list(self.jobs()[number]["ids"].values())[-1])
 
     def _fault(self, operation: Operation, kind: str, containing: str, **options: Any) -> None:
         self.emulator.fault(

@@ -258,12 +258,12 @@ def test_restarts(cells: Cells) -> None:
     airflow.revive()
 
     def goes_on(cell: Cell) -> None:
-        let_succeed(cell)
-        cell.sees("success")
-        is_untouched(cell)
+        seen = len(cell.readings())
+        cell.until(lambda: len(cell.readings()) > seen + 1, "the job is read")
+        assert cell.history() == ["running"]
         assert tries(cell) == 1
 
-    cells.each(goes_on, worker[::2] + deferred[::2])
+    cells.each(goes_on, worker + deferred)
     # With the LocalExecutor's scheduler, all that runs in a container or a service dies.
     kill(airflow, "scheduler")
     # Only when it counts as dead does another one care for its tasks: when it starts, and every five minutes.
@@ -277,10 +277,9 @@ def test_restarts(cells: Cells) -> None:
     def is_taken_over(cell: Cell) -> None:
         cell.until(lambda: "taking over" in cell.log(2), "the job is taken over")
 
-    cells.each(is_taken_over, worker[1::2])
-    cells.each(goes_on, deferred[1::2])
-    cells.each(finish, worker[1::2])
-    cells.each(is_untouched, worker[1::2])
+    cells.each(is_taken_over, worker)
+    cells.each(goes_on, deferred)
+    cells.each(finish, worker + deferred)
 
 
 @pytest.mark.kill_matrix(
@@ -291,11 +290,10 @@ def test_restarts(cells: Cells) -> None:
 )
 def test_quick_resume(cells: Cells, say: Callable[[str], None]) -> None:
     """Airflow fails tasks that resume quickly now and then: that must cost no second job."""
-    rounds = 4
     resumed: list[Cell] = []
 
     def start(cell: Cell) -> None:
-        for _ in range(rounds):
+        for _ in range(2):
             one = cell.on_a_new_target()
             one.start("deferred")
             resumed.append(one)
@@ -306,7 +304,13 @@ def test_quick_resume(cells: Cells, say: Callable[[str], None]) -> None:
         assert cell.result()["status"] == cell.case.succeeded
 
     cells.configure(duration=3)
-    cells.each(start)
-    cells.each(ends_well, resumed)
-    failed = sum(tries(cell) - 1 for cell in resumed)
+    failed = 0
+    # It does so with one in three here; without one that has failed nothing would be shown.
+    for _ in range(5):
+        cells.each(start)
+        cells.each(ends_well, resumed)
+        failed = sum(tries(cell) - 1 for cell in resumed)
+        if failed:
+            break
+    assert failed
     say(f"Airflow failed {failed} of {len(resumed)} tasks that resumed after 3 seconds")
