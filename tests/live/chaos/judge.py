@@ -33,6 +33,9 @@ _UNWANTED = {plan.TERM_TASK, plan.CLEAR_DEFERRED, plan.CLEAR_RUNNING, plan.MARK_
 _DECIDE = {plan.CLEAR_DEFERRED, plan.CLEAR_RUNNING, plan.MARK_FAILED}
 # Seconds in which a process that was told to end may yet start a job.
 _IN_FLIGHT = 10.0
+# Seconds in which the try after a clear asks again for what was never answered: that may start the job, to be
+# cancelled at once.
+_ASKED_AGAIN = 60.0
 # Seconds that a process that was killed may have been busy with a start, and the start with it.
 _CALL = 3.0
 # Seconds after a task's end in which its job must have been asked to end.
@@ -150,7 +153,7 @@ class _Trial:
             asked = job["cancel_requested"]
             if asked is None:
                 continue
-            fits = (deed for deed in excuses if job["created"] - _IN_FLIGHT <= deed.time <= asked)
+            fits = (deed for deed in excuses if job["created"] - _ASKED_AGAIN <= deed.time <= asked)
             excuse = next(fits, None)
             if excuse is None:
                 self.verdict.wrong_cancels.append((self.target, f"{_told(job)} was wanted"))
