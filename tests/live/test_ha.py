@@ -305,8 +305,8 @@ def test_quick_resume(cells: Cells, say: Callable[[str], None]) -> None:
 
     cells.configure(duration=3)
     failed = 0
-    # It did so with one in three on a busy machine, and with one in thirty on an idle one: what is certain to come
-    # is shown by worker_dies_at_the_end.
+    # It did so with one in three on a busy machine, and with one in thirty on an idle one: the row about a
+    # worker that dies at the end shows the same, and for certain.
     for _ in range(3):
         cells.each(start)
         cells.each(ends_well, resumed)
