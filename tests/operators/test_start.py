@@ -480,7 +480,7 @@ def test_an_id_of_the_authors_own_is_never_adopted(
     aws.configure(case.job_type.name, duration=0.1)
     own = {token: case.token, **({case.job_type.label: "mine"} if case.job_type.label else {})}
     case.start(**own).execute(Context())
-    monkeypatch.setattr("airflow_jobs_provider.operators.starting._SKEW", -0.01)
+    monkeypatch.setattr("airflow_jobs_provider.operators.unanswered._SKEW", -0.01)
     with pytest.raises(JobExistsError, match=f"{token} '{case.token}' was used before"):
         case.start(**own).execute(context)
     assert context["task_state_store"].values == {}
