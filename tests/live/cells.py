@@ -217,6 +217,10 @@ class Cell:
         """Return what a try of a task has logged."""
         return self.airflow.log(self.dag_id, self.run_id, task_id, try_number)
 
+    def logs(self, task_id: str = "job") -> str:
+        """Return what all tries of a task have logged: Airflow may have failed one that resumed quickly."""
+        return "\n".join(self.log(number, task_id) for number in (1, 2, 3))
+
     def process(self) -> Process:
         """Return the process that runs the task's code."""
         return self.airflow.task_process(self.dag_id, self.run_id, "job")

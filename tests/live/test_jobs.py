@@ -58,10 +58,8 @@ def test_failure(cells: Cells, mode: str) -> None:
         cell.start(mode)
         cell.ends("failed")
         assert cell.statuses() == [cell.case.failed["status"]] * 2
-        for number, job in enumerate(cell.jobs(), 1):
-            log = cell.log(number)
-            assert cell.case.says in log
-            assert all(value in log for value in job["ids"].values())
+        assert cell.case.says in cell.logs()
+        assert all(value in cell.logs() for job in cell.jobs() for value in job["ids"].values())
 
     cells.configure(duration=2)
     cells.configure_failure()
@@ -130,9 +128,9 @@ def test_sensor(cells: Cells, mode: str) -> None:
         cell.sees("success", task_id="succeeds")
         cell.sees("failed", task_id="fails")
         cell.sees("failed", task_id="is_told")
-        assert cell.live.shown in cell.log(task_id="succeeds")
-        assert cell.case.says in cell.log(task_id="fails")
-        assert f"was cancelled ({cell.case.cancelled})" in cell.log(task_id="is_told")
+        assert cell.live.shown in cell.logs("succeeds")
+        assert cell.case.says in cell.logs("fails")
+        assert f"was cancelled ({cell.case.cancelled})" in cell.logs("is_told")
         assert [cell.job_of(run)["cancels"] for run in (good, bad, gone)] == [0, 0, 0]
 
     cells.configure(duration=600)

@@ -48,4 +48,6 @@ for name, live in LIVE_JOB_TYPES.items():
                 ("impatient", "bad", {"timeout": 4, "soft_fail": True}),
             ):
                 ids = {key: f"{{{{ params.{job}.{key} }}}}" for key in required}
-                live.sensor(task_id=task_id, **patience, **options, **ids)
+                # Airflow 3.3 may fail a try that resumed quickly (apache/airflow#72716).
+                again = {"retries": 2, "retry_delay": timedelta(seconds=1)}
+                live.sensor(task_id=task_id, **again, **patience, **options, **ids)
