@@ -112,8 +112,11 @@ class Cell:
         """Let a job fail now."""
         self.emulator.settle(self.name, job["ids"], **self.case.failed)
 
-    def start_outside(self) -> JobRun:
-        """Start a job that is no task's, on a target of its own."""
+    def start_outside(self, **more: str) -> JobRun:
+        """Start a job that is no task's, on a target of its own.
+
+        :param more: further parameters of the start, by our names.
+        """
         job_type, target = self.case.job_type, new_target()
         values = {
             key: value.replace(TARGET, target) if isinstance(value, str) else value
@@ -123,6 +126,7 @@ class Cell:
             values[job_type.token] = f"started-outside-of-airflow-on-{target}"
         if "aws_account_id" in job_type.parameters:
             values["aws_account_id"] = ACCOUNT
+        values |= more
         client: Any = boto3.Session().client(
             cast("Any", job_type.service),
             region_name=REGION,

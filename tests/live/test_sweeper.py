@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import signal
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, cast
-
-import boto3
+from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.operators.marks import Mark, TaskKey
-from tests.live.cells import ACCOUNT, REGION, new_target
-from tests.live.job_types import TARGET
+from tests.live.cells import new_target
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.run import JobRun
@@ -110,23 +107,9 @@ def sweep(cell: Cell, *, dry_run: bool) -> dict[Any, tuple[str, str]]:
 
 def start_marked(cell: Cell, mark: Mark) -> JobRun:
     """Start a job outside of Airflow that carries a mark, on a target of its own."""
-    job_type, target = cell.case.job_type, new_target()
-    assert job_type.sweep is not None
-    values = {key: value.replace(TARGET, target) for key, value in cell.live.arguments.items()}
-    values |= {"aws_account_id": ACCOUNT, "client_token": f"started-outside-of-airflow-on-{target}"}
-    values[job_type.sweep.parameter] = mark.encode()
-    client: Any = boto3.Session().client(
-        cast("Any", job_type.service),
-        region_name=REGION,
-        endpoint_url=cell.emulator.url,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    answer = getattr(client, job_type.start.method)(**job_type.request(job_type.start, values))
-    client.close()
-    run = job_type.run_of(values, REGION, job_type.read(job_type.start, answer).details)
-    assert run is not None
-    return run
+    sweep = cell.case.job_type.sweep
+    assert sweep is not None
+    return cell.start_outside(**{sweep.parameter: mark.encode()})
 
 
 def ids_of(cell: Cell, job: dict[str, Any]) -> dict[str, str]:

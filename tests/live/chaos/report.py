@@ -76,7 +76,7 @@ def storm_over(*, seed: int, tasks: int, seconds: float, folder: Path) -> Report
 
 def _report(airflow: LocalAirflow, emulator: EmulatorClient, storm: Storm, heading: str) -> Report:
     instances, jobs, journal = storm.view.instances(), emulator.jobs(), emulator.journal()
-    verdict = judge(storm.tasks, instances, jobs, journal, storm.done)
+    verdict = judge(storm.tasks, instances, jobs, storm.done)
     deeds = Counter(done.kind for done in storm.done)
     resumed = Counter(done.kind for done in storm.done if done.resumed)
     counts = {
@@ -88,7 +88,6 @@ def _report(airflow: LocalAirflow, emulator: EmulatorClient, storm: Storm, headi
         "orphans": len(verdict.orphans),
         "duplicates": len(verdict.duplicates),
         "wrong cancels": len(verdict.wrong_cancels),
-        "starts that nobody could hear of": len(verdict.forgiven),
     }
     lines = [
         heading,
