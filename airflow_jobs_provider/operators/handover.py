@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
-"""States in which a task instance waits for nothing, and in which no other try follows."""
+from airflow_jobs_provider.task_states import ENDED, key_in_answer, own_question
 
 
 def ended_instead(ti: Any) -> str | None:
@@ -21,12 +20,6 @@ def ended_instead(ti: Any) -> str | None:
 
     :param ti: the task instance, in its own process.
     """
-    mapped = ti.map_index is not None and ti.map_index >= 0
-    states = ti.get_task_states(
-        dag_id=ti.dag_id,
-        run_ids=[ti.run_id],
-        task_ids=[ti.task_id],
-        map_index=ti.map_index if mapped else None,
-    )
-    state = states.get(ti.run_id, {}).get(f"{ti.task_id}_{ti.map_index}" if mapped else ti.task_id, "deleted")
+    states = ti.get_task_states(**own_question(ti))
+    state = states.get(ti.run_id, {}).get(key_in_answer(ti.task_id, ti.map_index), "deleted")
     return str(state) if state == "deleted" or state in ENDED else None

@@ -12,8 +12,8 @@ from typing import Any
 from airflow_jobs_provider.exceptions import name
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.run import JobRun
-from airflow_jobs_provider.operators.handover import ENDED
 from airflow_jobs_provider.operators.marks import Mark, TaskKey
+from airflow_jobs_provider.task_states import ENDED, key_in_answer
 from airflow_jobs_provider.triggers.ownership import XCOM_KEY
 
 _AT_WORK = frozenset({"running", "deferred"})
@@ -169,7 +169,7 @@ class Judge:
         of_run = states.get(run_id, {})
         answers = {}
         for key in keys:
-            called = key.task_id if key.map_index < 0 else f"{key.task_id}_{key.map_index}"
+            called = key_in_answer(key.task_id, key.map_index)
             answers[key] = _Answer(known=called in of_run, state=of_run.get(called))
         return answers
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from airflow_jobs_provider.task_states import key_in_answer, own_question
+
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.run import JobRun
 
@@ -39,18 +41,10 @@ async def _ask(ti: Any, run: JobRun) -> bool:
     from airflow.sdk.execution_time.xcom import XCom
 
     comms: Any = SUPERVISOR_COMMS
-    mapped = ti.map_index is not None and ti.map_index >= 0
-    states = await comms.asend(
-        GetTaskStates(
-            dag_id=ti.dag_id,
-            run_ids=[ti.run_id],
-            task_ids=[ti.task_id],
-            map_index=ti.map_index if mapped else None,
-        )
-    )
+    states = await comms.asend(GetTaskStates(**own_question(ti)))
     if not isinstance(states, TaskStatesResult):
         raise RuntimeError(f"Airflow did not tell the state of the task: {states}")
-    key = f"{ti.task_id}_{ti.map_index}" if mapped else ti.task_id
+    key = key_in_answer(ti.task_id, ti.map_index)
     if states.task_states.get(ti.run_id, {}).get(key) != "deferred":
         return False
     claimed = await XCom.aget_one(
