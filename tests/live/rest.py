@@ -49,10 +49,12 @@ class AirflowApi:
         json: Any = None,
         params: Json | None = None,
         missing_ok: bool = False,
+        again_on_conflict: bool = False,
     ) -> Any:
         """Send one request below ``/api/v2`` and return the decoded answer (``None`` if empty).
 
         :param missing_ok: return ``None`` when the server answers 404
+        :param again_on_conflict: send it again when the server answers 409
         """
         deadline = time.monotonic() + PATIENCE
         attempt = 0
@@ -69,11 +71,12 @@ class AirflowApi:
                     return answer.json() if answer.content else None
                 if answer.status_code == httpx.codes.NOT_FOUND and missing_ok:
                     return None
-                if answer.status_code == httpx.codes.CONFLICT and attempt > 1:
+                conflict = answer.status_code == httpx.codes.CONFLICT
+                if conflict and attempt > 1 and not again_on_conflict:
                     # The attempt before this one did arrive.
                     return None
                 problem = f"the API server answered {answer.status_code}: {answer.text[:500]}"
-                if not answer.is_server_error:
+                if not (answer.is_server_error or (conflict and again_on_conflict)):
                     raise LiveError(f"{method} {path} failed: {problem}")
             if time.monotonic() > deadline:
                 raise LiveError(f"{method} {path} failed for {PATIENCE:g} s: {problem}")
@@ -143,7 +146,8 @@ class AirflowApi:
 
     def clear_run(self, dag_id: str, run_id: str, **options: Any) -> None:
         """Clear a whole run, with the options of Airflow's endpoint (``only_failed=True``, ...)."""
-        self.request("POST", f"{_run(dag_id, run_id)}/clear", json={"dry_run": False, **options})
+        body = {"dry_run": False, **options}
+        self.request("POST", f"{_run(dag_id, run_id)}/clear", json=body, again_on_conflict=True)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[Json]:
         """Every task instance of a run, mapped ones included."""
@@ -184,7 +188,8 @@ class AirflowApi:
             "only_failed": False,
             **options,
         }
-        self.request("POST", f"/dags/{quote(dag_id)}/clearTaskInstances", json=body)
+        # 409: a try of the task ended in the same moment, and nothing was cleared.
+        self.request("POST", f"/dags/{quote(dag_id)}/clearTaskInstances", json=body, again_on_conflict=True)
 
     def set_task_state(
         self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1, **options: Any

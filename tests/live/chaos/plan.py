@@ -28,6 +28,8 @@ FAIL_JOB = "job that failed"
 DEATH = "part of Airflow that died by itself"
 CUT_OFF = "task whose scheduler died by itself"
 LOST_MARK = "mark that died with its triggerer"
+LOST_CLEAR = "clear of a task whose run Airflow ended in that moment"
+UNPLANNED = (DEATH, CUT_OFF, LOST_MARK, LOST_CLEAR)
 
 EVERY = {
     KILL_TRIGGERER: 40,

@@ -83,7 +83,7 @@ def _report(airflow: LocalAirflow, emulator: EmulatorClient, storm: Storm, headi
         "tasks": len(storm.tasks),
         "tries": sum(each["try_number"] for each in instances.values()),
         "jobs": len(jobs),
-        **{kind: deeds[kind] for kind in (*plan.EVERY, plan.DEATH, plan.CUT_OFF, plan.LOST_MARK)},
+        **{kind: deeds[kind] for kind in (*plan.EVERY, *plan.UNPLANNED)},
         "wrong states": len(verdict.states),
         "orphans": len(verdict.orphans),
         "duplicates": len(verdict.duplicates),

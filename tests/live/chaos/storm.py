@@ -86,13 +86,25 @@ class Storm:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             self._look()
-            if self.view.tasks_are_over():
+            if self.view.tasks_are_over() and not self._cleared_again():
                 if self.view.jobs_are_over():
                     break
                 # What runs on for longer is nobody's.
                 end = min(end, time.monotonic() + _CANCELS)
             time.sleep(1)
         self._supervisor.close()
+
+    def _cleared_again(self) -> bool:
+        """Clear tasks whose clear was lost, as a user would; true if there were any.
+
+        Airflow 3.3's scheduler can end a run by what it read just before a task of it was cleared: the clear
+        found the run running and left its state alone, and nobody schedules the task.
+        """
+        forgotten = self.view.forgotten()
+        for target in forgotten:
+            self.done.append(Done(time.time(), plan.LOST_CLEAR, target))
+            self._airflow.clear(self.tasks[target].dag_id, target, "job")
+        return bool(forgotten)
 
     def _prepare(self) -> None:
         self._airflow.look_every = 1.0

@@ -77,6 +77,12 @@ class View:
         params = {"state": ["queued", "running"], "limit": 1}
         return not self._airflow.request("GET", "/dags/~/dagRuns", params=params)["total_entries"]
 
+    def forgotten(self) -> list[str]:
+        """Return the targets of the tasks that nobody schedules, if all runs have ended (after a clear)."""
+        params = {"state": "no_status", "limit": 100}
+        answer = self._airflow.request("GET", "/dags/~/dagRuns/~/taskInstances", params=params)
+        return [str(each["dag_run_id"]) for each in answer["task_instances"]]
+
     def jobs_are_over(self) -> bool:
         """Whether every job has ended."""
         return all(job["ended"] for job in self._emulator.jobs())
