@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, Union
 
@@ -19,6 +19,8 @@ from airflow_jobs_provider.jobs.run import JobRun
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from airflow_jobs_provider.hooks.protocol import Page
+    from airflow_jobs_provider.jobs.run import JobSnapshot
 
 T = TypeVar("T")
 
@@ -89,15 +91,29 @@ def drive(steps: Steps[T], hook: AwsJobHook, sleep: Callable[[float], object] = 
         return result
 
 
-async def adrive(steps: Steps[T], hook: AwsJobHook) -> T:
+class AsyncCalls(Protocol):
+    """What takes the steps on an event loop: the hook, or what shares one."""
+
+    async def adescribe(self, run: JobRun, /) -> JobSnapshot:
+        """Read a job."""
+
+    async def arequest_cancel(self, run: JobRun, /) -> bool:
+        """Ask for the end of a job."""
+
+    async def aread_page(self, operation: Operation, values: Mapping[str, Any], token: str | None, /) -> Page:
+        """Read a page of a list."""
+
+
+async def adrive(
+    steps: Steps[T], hook: AsyncCalls, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+) -> T:
     """Take the steps with aiobotocore, on the running event loop."""
     try:
         step = next(steps)
         while True:
             try:
                 if isinstance(step, Pause):
-                    await asyncio.sleep(step.seconds)
-                    answer: Any = None
+                    answer: Any = await sleep(step.seconds)
                 elif isinstance(step, ReadPage):
                     answer = await hook.aread_page(step.operation, step.values, step.token)
                 else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +25,13 @@ from botocore.exceptions import (
 from airflow_jobs_provider import __version__
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.hooks import protocol
-from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.hooks.async_client import AsyncClient, lighten
+from airflow_jobs_provider.jobs.errors import EXPIRED, ErrorKind
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-    from airflow_jobs_provider.hooks.protocol import Dialogue, Page, T
+    from airflow_jobs_provider.hooks.protocol import Call, Dialogue, Page, T
     from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.jobs.parts import Operation
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
@@ -46,7 +46,6 @@ _STS_ATTEMPTS: Any = {"mode": "standard", "total_max_attempts": 4}
 # Without a connection, or without credentials, nothing was sent.
 _NOT_SENT = (ConnectionError, CredentialRetrievalError, MetadataRetrievalError)
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
-_EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
 
 
 class AwsJobHook(AwsBaseHook):
@@ -80,8 +79,7 @@ class AwsJobHook(AwsBaseHook):
             config=_config(botocore_config),
         )
         self.job_type = job_type
-        self._exit_stack = AsyncExitStack()
-        self._async_client: Any = None
+        self._async_client = AsyncClient(self._get_async_conn)
         self._may_ask_airflow = True
 
     def get_client_type(
@@ -93,7 +91,9 @@ class AwsJobHook(AwsBaseHook):
         its user agent: a second of CPU in a new process.
         """
         if deferrable:
-            session: Any = self.get_session(region_name=region_name or self.region_name, deferrable=True)
+            session: Any = lighten(
+                self.get_session(region_name=region_name or self.region_name, deferrable=True)
+            )
             return self._client_of(session.create_client, self.job_type.service, config, _ONE_ATTEMPT)
         return self._client_of(self._session.client, self.job_type.service, config, _ONE_ATTEMPT)
 
@@ -188,7 +188,7 @@ class AwsJobHook(AwsBaseHook):
 
     async def __aexit__(self, *_: object) -> None:
         """Close the asynchronous client."""
-        await self._exit_stack.aclose()
+        await self._async_client.close()
 
     @cached_property
     def _session(self) -> Any:
@@ -204,12 +204,6 @@ class AwsJobHook(AwsBaseHook):
             verify=self.verify,
         )
 
-    async def _opened(self) -> Any:
-        if self._async_client is None:
-            client: Any = await self.get_async_conn()  # type: ignore[no-untyped-call]
-            self._async_client = await self._exit_stack.enter_async_context(client)
-        return self._async_client
-
     def _drive(self, dialogue: Dialogue[T]) -> T:
         try:
             call = next(dialogue)
@@ -218,7 +212,7 @@ class AwsJobHook(AwsBaseHook):
                     answer = getattr(self.get_conn(), call.operation.method)(**call.arguments)
                 except (ClientError, BotoCoreError) as error:
                     explained = self._explained(error, call.operation)
-                    if explained.code in _EXPIRED:
+                    if explained.code in EXPIRED:
                         self._forget_credentials()
                     call = dialogue.throw(explained)
                 else:
@@ -232,20 +226,25 @@ class AwsJobHook(AwsBaseHook):
             call = next(dialogue)
             while True:
                 try:
-                    client = await self._opened()
-                    answer = await getattr(client, call.operation.method)(**call.arguments)
-                except (ClientError, BotoCoreError) as error:
-                    explained = self._explained(error, call.operation)
-                    if explained.code in _EXPIRED:
-                        await self._exit_stack.aclose()
-                        self._async_client = None
-                        self._forget_credentials()
-                    call = dialogue.throw(explained)
+                    answer = await self._acall(call)
+                except AwsApiError as error:
+                    call = dialogue.throw(error)
                 else:
                     call = dialogue.send(answer)
         except StopIteration as stop:
             result: T = stop.value
             return result
+
+    async def _acall(self, call: Call) -> Any:
+        opened = None
+        try:
+            async with self._async_client() as opened:
+                return await getattr(opened.client, call.operation.method)(**call.arguments)
+        except (ClientError, BotoCoreError) as error:
+            explained = self._explained(error, call.operation)
+            if explained.code in EXPIRED and opened and await self._async_client.retire(opened):
+                self._forget_credentials()
+            raise explained from error
 
     def _forget_credentials(self) -> None:
         """Have the next call read the connection again: somebody may have put fresh credentials into it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Discovery, Iam, Loss, Operation, Parameter, Sweep
+from airflow_jobs_provider.jobs.parts import Discovery, Iam, Loss, Operation, Overview, Parameter, Sweep
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Text
 
@@ -51,7 +51,7 @@ BEDROCK_INGESTION = JobType(
             r"^ValidationException: .*ongoing KnowledgeBaseDocuments API request": ErrorKind.BUSY,
         },
     ),
-    describe=Operation(method="get_ingestion_job", parameters=_IDENTITY, record="ingestionJob"),
+    describe=Operation(method="get_ingestion_job", parameters=_IDENTITY, record="ingestionJob", rate=10.0),
     cancel=Operation(
         method="stop_ingestion_job",
         parameters=_IDENTITY,
@@ -64,6 +64,18 @@ BEDROCK_INGESTION = JobType(
         constants={"sortBy": {"attribute": "STARTED_AT", "order": "DESCENDING"}},
         record="ingestionJobSummaries",
         next_token="nextToken",
+    ),
+    # The list has no failureReasons.
+    overview=Overview(
+        operation=Operation(
+            method="list_ingestion_jobs",
+            parameters=_TARGET,
+            constants={"sortBy": {"attribute": "STARTED_AT", "order": "DESCENDING"}, "maxResults": 1000},
+            record="ingestionJobSummaries",
+            next_token="nextToken",
+            rate=10.0,
+        ),
+        ids={"ingestion_job_id": "ingestionJobId"},
     ),
     # A repeated StartIngestionJob with the same token returns the first job.
     token="client_token",

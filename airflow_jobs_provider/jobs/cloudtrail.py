@@ -16,6 +16,7 @@ from airflow_jobs_provider.jobs.parts import (
     Mark,
     OneOf,
     Operation,
+    Overview,
     Parameter,
     Results,
     Search,
@@ -27,7 +28,7 @@ _STORE = ("event_data_store", "event_data_store_owner_account_id")
 _IDENTITY = ("query_id", *_STORE)
 _START = ("query_statement", "query_alias", "query_parameters", "delivery_s3_uri", _STORE[1])
 
-_DESCRIBE = Operation(method="describe_query", parameters=_IDENTITY, optional=_STORE)
+_DESCRIBE = Operation(method="describe_query", parameters=_IDENTITY, optional=_STORE, rate=10.0)
 # A statement names the event data stores that it reads by the last part of their ARNs; any of them will do.
 # No other name has hyphens, unless it is quoted.
 _NAMED_STORE = r"""(?i)\b(?:from|join)\s+["'`]?([0-9a-z]+(?:-[0-9a-z]+){2,})\b"""
@@ -95,6 +96,18 @@ CLOUDTRAIL_QUERY = JobType(
     ),
     list_jobs=Operation(
         method="list_queries", parameters=("event_data_store",), record="Queries", next_token="NextToken"
+    ),
+    # The list tells nothing but the status.
+    overview=Overview(
+        operation=Operation(
+            method="list_queries",
+            parameters=("event_data_store",),
+            constants={"MaxResults": 1000},
+            record="Queries",
+            next_token="NextToken",
+            rate=10.0,
+        ),
+        ids={"query_id": "QueryId"},
     ),
     # CloudTrail Lake takes every Trino SELECT; AWS's own samples begin with a comment like this one.
     mark=Mark("query_statement", "/* {} */", "InvalidQueryStatementException"),

@@ -19,26 +19,25 @@ class ErrorKind(str, Enum):
     FATAL = "fatal"
 
 
+# Credentials that ran out.
+EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+# Too many calls.
+THROTTLES = (
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "SlowDown",
+)
+
 # Error codes that mean the same in every AWS API (botocore's retry handlers list them too).
 COMMON_ERRORS: Mapping[str, ErrorKind] = {
-    **dict.fromkeys(
-        (
-            "Throttling",
-            "ThrottlingException",
-            "ThrottledException",
-            "TooManyRequestsException",
-            "RequestLimitExceeded",
-            "RequestThrottled",
-            "RequestThrottledException",
-            "SlowDown",
-        ),
-        ErrorKind.REJECTED,
-    ),
-    # Credentials that ran out: the next request is signed with refreshed ones.
-    **dict.fromkeys(
-        ("ExpiredToken", "ExpiredTokenException", "RequestExpired"),
-        ErrorKind.REJECTED,
-    ),
+    **dict.fromkeys(THROTTLES, ErrorKind.REJECTED),
+    # The next request is signed with refreshed ones.
+    **dict.fromkeys(EXPIRED, ErrorKind.REJECTED),
     **dict.fromkeys(
         (
             "InternalFailure",

@@ -21,6 +21,7 @@ from airflow_jobs_provider.jobs.parts import (
     Loss,
     Mark,
     Operation,
+    Overview,
     Parameter,
     Results,
     Search,
@@ -43,6 +44,7 @@ class JobType:
     :param identity: the parameters that identify a job; what a start request does not have is read from
         its answer (JMESPath, ``None`` for those that the request has).
     :param start: operation; likewise ``describe``, ``cancel`` and, where there is one, ``list_jobs``.
+    :param overview: how many jobs are read with one call; ``None`` where that is not possible.
     :param token: parameter that makes a repeated start harmless.
     :param token_lengths: how short and how long its value may be.
     :param mark: where a start without a token has room for a comment that says which try has sent it.
@@ -82,6 +84,7 @@ class JobType:
     describe: Operation
     cancel: Operation
     list_jobs: Operation | None = None
+    overview: Overview | None = None
     token: str | None = None
     token_lengths: tuple[int, int] = (1, 128)
     mark: Mark | None = None
@@ -202,6 +205,10 @@ class JobType:
                 }
             ),
         )
+
+    def listed_ids(self, record: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return a listed job's values of the ids in :attr:`overview`, in their order."""
+        return tuple(_search(path, record) for path in (self.overview.ids if self.overview else {}).values())
 
     def was_taken(self, operation: Operation, answer: Mapping[str, Any]) -> bool:
         """Whether an operation that was answered without an error was done."""

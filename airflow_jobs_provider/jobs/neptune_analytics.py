@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Aftermath, Iam, Loss, Operation, Parameter, Search
+from airflow_jobs_provider.jobs.parts import Aftermath, Iam, Loss, Operation, Overview, Parameter, Search
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Choice, Flag, MapOf, Structure, Text, Whole
 
@@ -94,6 +94,20 @@ _OVER = dict.fromkeys(("ConflictException", "ValidationException"), ErrorKind.OV
 
 _GET_IMPORT = Operation(method="get_import_task", parameters=_TASK)
 _GET_EXPORT = Operation(method="get_export_task", parameters=_TASK)
+# Without a graph, the list is that of the account; it has no details.
+_ALL_IMPORTS, _ALL_EXPORTS = (
+    Overview(
+        operation=Operation(
+            method=method,
+            parameters=(),
+            constants={"maxResults": 100},
+            record="tasks",
+            next_token="nextToken",
+        ),
+        ids={"task_identifier": "taskId"},
+    )
+    for method in ("list_import_tasks", "list_export_tasks")
+)
 # What a listed task tells of its start.
 _LISTED = {"role_arn": "roleArn", "format": "format", "parquet_type": "parquetType"}
 _LISTED_IMPORT = {"source": "source", **_LISTED}
@@ -120,6 +134,7 @@ NEPTUNE_IMPORT = JobType(
         record="tasks",
         next_token="nextToken",
     ),
+    overview=_ALL_IMPORTS,
     search=Search(
         looks={"task": _GET_IMPORT},
         created="task.importTaskDetails.startTime",
@@ -288,6 +303,7 @@ NEPTUNE_EXPORT = replace(
         record="tasks",
         next_token="nextToken",
     ),
+    overview=_ALL_EXPORTS,
     search=Search(
         looks={"task": _GET_EXPORT},
         created="task.exportTaskDetails.startTime",

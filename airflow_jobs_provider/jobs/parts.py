@@ -65,6 +65,7 @@ class Operation:
     :param constants: arguments (theirs) that are the same in every call.
     :param record: JMESPath to the job's record in its answer, or to the list of them.
     :param next_token: the argument that asks for the next page; the answer has it under the same name.
+    :param rate: how many calls of it AWS allows in a second; ``None`` where it does not say.
     :param taken: JMESPath to whether the operation was done, where an answer may say that it was not.
     :param errors: what error codes mean here, before the job type's.
     :param messages: what an error means whose "code: message" is matched by a regular expression, before all.
@@ -77,6 +78,7 @@ class Operation:
     constants: Mapping[str, Any] = field(default_factory=dict)
     record: str = "@"
     next_token: str = ""
+    rate: float | None = None
     taken: str | None = None
     errors: Mapping[str, ErrorKind] = field(default_factory=dict)
     messages: Mapping[str, ErrorKind] = field(default_factory=dict)
@@ -136,6 +138,22 @@ class Search:
     created: str
     marked: str | None = None
     same: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """How many jobs are read with one call, where many are waited for.
+
+    :param operation: lists jobs; those are read together whose identities have the same values for its
+        parameters.
+    :param ids: the other parameters of a job's identity -> JMESPath to their values in a listed record.
+    :param complete: whether the listed record tells all that a reading of the single job does; otherwise a
+        job that is listed as ended is read singly.
+    """
+
+    operation: Operation
+    ids: Mapping[str, str]
+    complete: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

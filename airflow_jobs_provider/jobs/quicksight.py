@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Discovery, Iam, Loss, Operation, Parameter, Sweep
+from airflow_jobs_provider.jobs.parts import Discovery, Iam, Loss, Operation, Overview, Parameter, Sweep
 from airflow_jobs_provider.jobs.run import FailureKind, JobState
 from airflow_jobs_provider.jobs.values import Choice, Text
 
@@ -41,6 +41,18 @@ QUICKSIGHT_INGESTION = JobType(
         parameters=("aws_account_id", "data_set_id"),
         record="Ingestions",
         next_token="NextToken",
+    ),
+    overview=Overview(
+        operation=Operation(
+            method="list_ingestions",
+            parameters=("aws_account_id", "data_set_id"),
+            constants={"MaxResults": 100},
+            record="Ingestions",
+            next_token="NextToken",
+            rate=5.0,
+        ),
+        ids={"ingestion_id": "IngestionId"},
+        complete=True,
     ),
     # A repeated CreateIngestion with the same id gives ResourceExistsException and starts nothing.
     token="ingestion_id",

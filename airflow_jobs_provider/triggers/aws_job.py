@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name, not_cancelled
-from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.steps import adrive
 from airflow_jobs_provider.triggers.ownership import still_waits
+from airflow_jobs_provider.triggers.poller import poller_of
 from airflow_jobs_provider.waiting import DeadlinePassedError, Wait, cancel_until_certain, wait_until_over
 
 if TYPE_CHECKING:
-    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from contextlib import AbstractAsyncContextManager
+
+    from airflow_jobs_provider.triggers.poller import Poller
 
 # Seconds that a killed task's cancel is tried.
 _CANCEL_PATIENCE = 120.0
+# Seconds that a reading may take at the deadline.
+_LATE_READING = 20.0
 
 # A cancel outlives the trigger that asked for it; the event loop itself keeps weak references only.
 _cancels: set[asyncio.Task[None]] = set()
@@ -92,8 +97,12 @@ class AwsJobTrigger(BaseTrigger):
         waiting = asyncio.get_running_loop().create_task(self._outcome())
         try:
             # Airflow calls on_kill only if its cancel's message comes back, and asgiref's sync_to_async, in
-            # which the amazon provider opens a client, drops it: the cancel must not pass through there.
-            outcome = await asyncio.shield(waiting)
+            # which the amazon provider opens a client, drops it: the cancel must not pass through there:
+            # asyncio.wait leaves what it waits for alone.
+            # A slow API may answer the last reading long after the deadline.
+            left = None if self.deadline is None else max(0.0, self.deadline - time.time()) + _LATE_READING
+            await asyncio.wait((waiting,), timeout=left)
+            outcome = waiting.result() if waiting.done() else {"deadline": self.deadline}
         finally:
             waiting.cancel()
         wait = Wait(self.job_run, self.started_at, cancel_on_kill=self.cancel_on_kill)
@@ -123,8 +132,8 @@ class AwsJobTrigger(BaseTrigger):
             settle=self.settle,
         )
         try:
-            async with await self._hook() as hook:
-                snapshot: JobSnapshot = await adrive(steps, hook)
+            async with self._poller() as poller, poller.waiting(self.job_run) as waiter:
+                snapshot: JobSnapshot = await adrive(steps, waiter, waiter.sleep)
         except DeadlinePassedError:
             return {"deadline": self.deadline}
         except JobNotFoundError as error:
@@ -144,23 +153,17 @@ class AwsJobTrigger(BaseTrigger):
             self.job_run, log=self.log, started_at=self.started_at, patience=_CANCEL_PATIENCE
         )
         try:
-            async with await self._hook() as hook:
-                await adrive(steps, hook)
+            # With the client that waits share, but past their queue: a cancel waits for nobody.
+            async with self._poller() as poller:
+                await adrive(steps, await poller.hook())
         except Exception as error:  # noqa: BLE001 - a task's exception would reach nobody
             told = error if isinstance(error, AwsJobError) else not_cancelled(self.job_run, repr(error))
             self.log.error("%s", told)  # noqa: TRY400 - the message says it all
 
-    async def _hook(self) -> AwsJobHook:
-        def make() -> AwsJobHook:
-            from airflow_jobs_provider.hooks.aws_job import AwsJobHook
-
-            return AwsJobHook(
-                job_type_of(self.job_run),
-                aws_conn_id=self.aws_conn_id,
-                region_name=self.job_run.region,
-                verify=self.verify,
-                botocore_config=self.botocore_config,
-            )
-
-        # The first import of boto3 and the amazon provider takes a third of a second: not on the event loop.
-        return await asyncio.to_thread(make)
+    def _poller(self) -> AbstractAsyncContextManager[Poller]:
+        return poller_of(
+            self.job_run,
+            aws_conn_id=self.aws_conn_id,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )

@@ -1,0 +1,182 @@
+"""Waits whose jobs are read with one list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_jobs_provider.jobs import job_type_of
+from airflow_jobs_provider.jobs.parts import Operation, Overview
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.hooks.protocol import Page
+    from airflow_jobs_provider.triggers.poller import Poller
+
+# A list pays from so many readings a page on: it brings more bytes than a single reading does, and what it
+# shows as ended may have to be read singly all the same.
+_WORTH = 3
+# A wait takes part in the others' list when it has slept this much of its pause: the waits of a group come
+# into step, and each is served at least once a pause.
+_SOON = 0.5
+
+
+class Waiter:
+    """Reads one job for one wait: what :func:`~airflow_jobs_provider.steps.adrive` asks for steps."""
+
+    __slots__ = ("_awake", "_poller", "_slept_enough", "fresh", "group", "run", "singly")
+
+    def __init__(self, poller: Poller, run: JobRun, group: Group | None) -> None:
+        self.run = run
+        self.group = group
+        #: A reading that it has not asked for yet.
+        self.fresh: JobSnapshot | None = None
+        #: Whether a list has shown that the job is to be read singly.
+        self.singly = False
+        self._poller = poller
+        self._awake: asyncio.Future[None] | None = None
+        self._slept_enough = 0.0
+
+    @property
+    def would_read_soon(self) -> bool:
+        """Whether it sleeps, and has for most of its pause."""
+        return self._awake is not None and asyncio.get_running_loop().time() >= self._slept_enough
+
+    def wake(self) -> None:
+        """End its pause."""
+        if self._awake is not None and not self._awake.done():
+            self._awake.set_result(None)
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause, or until the list of others has shown the job."""
+        if self.group is None:
+            await asyncio.sleep(seconds)
+            return
+        loop = asyncio.get_running_loop()
+        self._awake = loop.create_future()
+        self._slept_enough = loop.time() + seconds * _SOON
+        timer = loop.call_later(seconds, self.wake)
+        try:
+            await self._awake
+        finally:
+            timer.cancel()
+            self._awake = None
+
+    async def adescribe(self, _: JobRun) -> JobSnapshot:
+        """Read the job."""
+        if self.fresh is not None:
+            snapshot, self.fresh = self.fresh, None
+            return snapshot
+        return await self._poller.read(self)
+
+    async def arequest_cancel(self, run: JobRun) -> bool:
+        """Ask for the end of the job."""
+        return await (await self._poller.hook()).arequest_cancel(run)
+
+    async def aread_page(self, operation: Operation, values: Mapping[str, Any], token: str | None) -> Page:
+        """Read a page of a list."""
+        return await (await self._poller.hook()).aread_page(operation, values, token)
+
+
+class Group:
+    """The waits for jobs that one list shows.
+
+    :param key: what it is known by.
+    :param overview: the list.
+    :param values: its parameters.
+    """
+
+    def __init__(self, key: Any, overview: Overview, values: Mapping[str, str]) -> None:
+        self.key = key
+        self.operation = overview.operation
+        self.overview = overview
+        self.values = values
+        self.members: set[Waiter] = set()
+        self.queued = False
+        #: How many pages it took the last time.
+        self.pages = 1
+        self.asked: dict[Waiter, asyncio.Future[JobSnapshot | None]] = {}
+
+    @property
+    def is_worth_a_list(self) -> bool:
+        """Whether there may be enough waits to read them together."""
+        return len(self.members) >= _WORTH * self.pages
+
+    def ask(self, waiter: Waiter) -> asyncio.Future[JobSnapshot | None]:
+        """Return what will be the reading, or ``None``: the job is to be read singly."""
+        answer: asyncio.Future[JobSnapshot | None] = asyncio.get_running_loop().create_future()
+        self.asked[waiter] = answer
+        return answer
+
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Yield what is to be read now; whoever has asked and got no answer reads singly."""
+        turn = Turn(self)
+        try:
+            yield turn
+        finally:
+            turn.end()
+
+
+class Turn:
+    """One list for those who have asked, and for those who soon would."""
+
+    def __init__(self, group: Group) -> None:
+        self.pages = 0
+        self._group = group
+        self._asked, group.asked = group.asked, {}
+        self._asked = {waiter: answer for waiter, answer in self._asked.items() if not answer.done()}
+        self._wanted: dict[tuple[Any, ...], list[Waiter]] = {}
+        for waiter in group.members:
+            if waiter in self._asked or waiter.would_read_soon:
+                ids = tuple(waiter.run.ids.get(name) for name in group.overview.ids)
+                self._wanted.setdefault(ids, []).append(waiter)
+        self._readers = sum(len(waiters) for waiters in self._wanted.values())
+        self._is_last = False
+
+    @property
+    def pays(self) -> bool:
+        """Whether a list is cheaper than single readings."""
+        return bool(self._asked) and self._readers >= _WORTH * self._group.pages
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another page may show somebody's job, and still pays."""
+        worth = self.pages < max(1, self._readers // _WORTH)
+        return bool(self._wanted) and not self._is_last and worth
+
+    def saw(self, records: Sequence[Mapping[str, Any]], *, last: bool) -> None:
+        """Give the waits what a page shows of their jobs."""
+        self.pages += 1
+        self._is_last = last
+        for record in records:
+            found: dict[str, JobSnapshot] = {}
+            for waiter in self._wanted.pop(self._ids(record), ()):
+                job_type = job_type_of(waiter.run)
+                snapshot = found.setdefault(job_type.name, job_type.read_record(record))
+                self._give(waiter, snapshot)
+
+    def end(self) -> None:
+        """Have those read singly whose jobs were not shown."""
+        if self.pages:
+            self._group.pages = max(1, self.pages)
+        for answer in self._asked.values():
+            if not answer.done():
+                answer.set_result(None)
+
+    def _ids(self, record: Mapping[str, Any]) -> tuple[Any, ...]:
+        waiter = next(iter(self._group.members), None)
+        return () if waiter is None else job_type_of(waiter.run).listed_ids(record)
+
+    def _give(self, waiter: Waiter, snapshot: JobSnapshot) -> None:
+        tells_all = self._group.overview.complete or (snapshot.known and not snapshot.state.is_over)
+        answer = self._asked.get(waiter)
+        if answer is not None:
+            if not answer.done():
+                answer.set_result(snapshot if tells_all else None)
+        elif waiter.would_read_soon:
+            waiter.fresh = snapshot if tells_all else None
+            waiter.singly = not tells_all
+            waiter.wake()

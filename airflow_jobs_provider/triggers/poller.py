@@ -1,0 +1,272 @@
+"""One client and one poller for all waits of an event loop that talk to the same API as the same caller.
+
+A wait runs in its own trigger's task, so that its log lines are that trigger's; it asks here for readings.
+They are made in turn, within the API's rate, and one call serves many waits where that is possible.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from contextvars import Context
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from airflow_jobs_provider.exceptions import AwsApiError
+from airflow_jobs_provider.jobs import job_type_of
+from airflow_jobs_provider.jobs.errors import THROTTLES
+from airflow_jobs_provider.jobs.parts import Operation
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+from airflow_jobs_provider.triggers.group import Group, Waiter
+from airflow_jobs_provider.triggers.lanes import Lane
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+
+_log = logging.getLogger(__name__)
+
+# Seconds that a client is kept when nobody waits: the next task of a DAG may need it.
+_LINGER = 5.0
+# Calls under way at a time. botocore's pool has ten connections: some are left for cancels.
+_AT_A_TIME = 8
+# How often a reading is asked for again that was throttled, before its wait hears of it. A wait that heard of
+# each would log it; one that heard of none would miss its deadline.
+_PATIENCE = 3
+
+_pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Poller]] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def poller_of(
+    run: JobRun,
+    *,
+    aws_conn_id: str | None,
+    verify: bool | str | None,
+    botocore_config: Mapping[str, Any] | None,
+) -> AsyncIterator[Poller]:
+    """Yield the running loop's poller for a job; it stays as long as it is used, and a few seconds.
+
+    The parameters are those of :class:`~airflow_jobs_provider.hooks.aws_job.AwsJobHook`.
+    """
+    job_type = job_type_of(run)
+    pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
+    config = json.dumps(botocore_config, sort_keys=True, default=repr)
+    key = (job_type.service, aws_conn_id, run.region, verify, config)
+
+    def make_hook() -> AwsJobHook:
+        # The first import of boto3 and the amazon provider takes a third of a second.
+        from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+
+        return AwsJobHook(
+            job_type,
+            aws_conn_id=aws_conn_id,
+            region_name=run.region,
+            verify=verify,
+            botocore_config=botocore_config,
+        )
+
+    poller = pollers.get(key)
+    if poller is None:
+        poller = pollers[key] = Poller(make_hook, lambda: pollers.pop(key, None))
+    with poller.used():
+        yield poller
+
+
+class _Reading:
+    """A reading of one job that is asked for: by all who wait for it."""
+
+    def __init__(self, run: JobRun) -> None:
+        self.run = run
+        self.answer: asyncio.Future[JobSnapshot] = asyncio.get_running_loop().create_future()
+        self.waiters = 0
+        self.throttled = 0
+
+
+class _Use:
+    """Counts who uses a poller."""
+
+    def __init__(self, poller: Poller) -> None:
+        self._poller = poller
+
+    def __enter__(self) -> None:
+        self._poller.users += 1
+        self._poller.wake.set()
+
+    def __exit__(self, *_: object) -> None:
+        self._poller.users -= 1
+        self._poller.wake.set()
+
+
+class Poller:
+    """Reads jobs for many waits, with one client.
+
+    :param make_hook: makes the hook; called in a thread.
+    :param forget: called when the poller has ended.
+    """
+
+    def __init__(self, make_hook: Callable[[], AwsJobHook], forget: Callable[[], object]) -> None:
+        self.users = 0
+        self.wake = asyncio.Event()
+        self._make_hook = make_hook
+        self._forget = forget
+        self._hook: AwsJobHook | None = None
+        self._making = asyncio.Lock()
+        self._slots = asyncio.Semaphore(_AT_A_TIME)
+        self._lanes: dict[str, Lane] = {}
+        self._readings: dict[Any, _Reading] = {}
+        self._groups: dict[Any, Group] = {}
+        self._denied: set[str] = set()
+        self._keeper = Context().run(asyncio.get_running_loop().create_task, self._keep())
+
+    def used(self) -> _Use:
+        """Return a context in which the poller does not end."""
+        return _Use(self)
+
+    @asynccontextmanager
+    async def waiting(self, run: JobRun) -> AsyncIterator[Waiter]:
+        """Yield what reads a job for one wait."""
+        group = self._group_of(run)
+        waiter = Waiter(self, run, group)
+        if group is not None:
+            group.members.add(waiter)
+        try:
+            yield waiter
+        finally:
+            if group is not None:
+                group.members.discard(waiter)
+                if not group.members:
+                    self._groups.pop(group.key, None)
+
+    async def hook(self) -> AwsJobHook:
+        """Return the hook, for calls that wait for no turn."""
+        async with self._making:
+            if self._hook is None:
+                self._hook = await asyncio.to_thread(self._make_hook)
+            return self._hook
+
+    async def read(self, waiter: Waiter) -> JobSnapshot:
+        """Read a job, with others if that is possible.
+
+        :raises AwsApiError: as the hook does.
+        """
+        group = waiter.group
+        if group is not None and not waiter.singly and self._may_list(group):
+            answer = group.ask(waiter)
+            if not group.queued:
+                group.queued = True
+                self._lane(group.operation).put(lambda: True, partial(self._read_group, group))
+            snapshot = await answer
+            if snapshot is not None:
+                return snapshot
+        waiter.singly = False
+        return await self._read_singly(waiter.run)
+
+    async def _read_singly(self, run: JobRun) -> JobSnapshot:
+        describe = job_type_of(run).describe
+        key = (describe.method, *sorted(run.ids.items()))
+        reading = self._readings.get(key)
+        if reading is None:
+            reading = self._readings[key] = _Reading(run)
+            self._put(describe, key, reading)
+        reading.waiters += 1
+        try:
+            return await asyncio.shield(reading.answer)
+        finally:
+            reading.waiters -= 1
+
+    def _put(self, describe: Operation, key: Any, reading: _Reading) -> None:
+        def wanted() -> bool:
+            if not reading.waiters:
+                self._readings.pop(key, None)
+            return bool(reading.waiters)
+
+        self._lane(describe).put(wanted, partial(self._describe, describe, key, reading))
+
+    async def _describe(self, describe: Operation, key: Any, reading: _Reading) -> None:
+        bucket = self._lane(describe).bucket
+        try:
+            snapshot = await (await self.hook()).adescribe(reading.run)
+        except Exception as error:  # noqa: BLE001 - it is the waits' to judge
+            if isinstance(error, AwsApiError) and error.code in THROTTLES:
+                bucket.throttled()
+                reading.throttled += 1
+                if reading.throttled <= _PATIENCE:
+                    self._put(describe, key, reading)
+                    return
+            self._readings.pop(key, None)
+            reading.answer.set_exception(error)
+            reading.answer.exception()  # perhaps nobody waits any more
+        else:
+            bucket.answered()
+            self._readings.pop(key, None)
+            reading.answer.set_result(snapshot)
+
+    async def _read_group(self, group: Group) -> None:
+        """Answer those in a group who have asked, and those who soon would: with a list, if it pays."""
+        group.queued = False
+        with group.turn() as turn:
+            if not turn.pays:
+                return
+            bucket = self._lane(group.operation).bucket
+            token: str | None = None
+            try:
+                while turn.goes_on:
+                    if turn.pages:
+                        await bucket.take()
+                    hook = await self.hook()
+                    page = await hook.aread_page(group.operation, group.values, token)
+                    bucket.answered()
+                    turn.saw(page.items, last=page.token is None)
+                    token = page.token
+            except AwsApiError as error:
+                if error.code in THROTTLES:
+                    bucket.throttled()
+                elif not error.is_transient and group.operation.method not in self._denied:
+                    self._denied.add(group.operation.method)
+                    _log.warning("Jobs are read one by one, as they cannot be listed: %s", error)
+            except Exception as error:  # noqa: BLE001 - the single readings tell the waits
+                _log.debug("could not list jobs: %r", error)
+
+    def _may_list(self, group: Group) -> bool:
+        return group.is_worth_a_list and group.operation.method not in self._denied
+
+    def _group_of(self, run: JobRun) -> Group | None:
+        overview = job_type_of(run).overview
+        if overview is None or any(name not in run.ids for name in overview.operation.parameters):
+            return None
+        values = {name: run.ids[name] for name in overview.operation.parameters}
+        key = (overview.operation.method, *values.values())
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(key, overview, values)
+        return group
+
+    def _lane(self, operation: Operation) -> Lane:
+        lane = self._lanes.get(operation.method)
+        if lane is None:
+            lane = self._lanes[operation.method] = Lane(operation.rate, self._slots)
+        return lane
+
+    async def _keep(self) -> None:
+        """Close everything when nobody has used it for a while, or when the loop ends."""
+        try:
+            while True:
+                self.wake.clear()
+                if self.users:
+                    await self.wake.wait()
+                    continue
+                try:
+                    await asyncio.wait_for(self.wake.wait(), _LINGER)
+                except asyncio.TimeoutError:
+                    if not self.users:
+                        return
+        finally:
+            self._forget()
+            for lane in self._lanes.values():
+                await lane.close()
+            if self._hook is not None:
+                await self._hook.__aexit__(None, None, None)
