@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help install check lint types unit live matrix test chaos demo format clean
+.PHONY: help install check lint types unit live matrix test chaos bench demo format clean
 
 help:
 	@sed -nE 's/^([a-z]+):.*## /make \1\t/p' Makefile
@@ -45,6 +45,9 @@ test: check live ## everything
 
 chaos: install ## a longer storm of kills, clears and faults, and its counts (SECONDS=600, SEED=7)
 	@$(BIN)/python -m tests.live.chaos --seconds $(or $(SECONDS),600) --seed $(or $(SEED),7)
+
+bench: install ## many waits in one process beside the amazon provider's, an hour and a half (QUICK=1: under three minutes)
+	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 demo: install ## see it work (KEEP=1 keeps Airflow up, PORT=8080 sets its port)
 	@$(BIN)/python -m demo

@@ -104,6 +104,7 @@ class EmulatorControl(ABC):
         message: str | None = None,
         containing: str | None = None,
         lasts: float | None = None,
+        above: int | None = None,
     ) -> None:
         """Make calls go wrong.
 
@@ -126,6 +127,7 @@ class EmulatorControl(ABC):
         :param message: the error's message.
         :param containing: only calls with a parameter whose value has this text in it, a target's name say.
         :param lasts: for how many seconds from now; None for ever.
+        :param above: only calls beyond so many in a second of real time: with ``throttle``, a rate limit.
         """
 
     @abstractmethod

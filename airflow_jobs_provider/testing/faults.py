@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -52,6 +54,7 @@ _CHECKS: Mapping[str, Check] = {
     "message": optional(text),
     "containing": optional(text),
     "lasts": optional(seconds),
+    "above": optional(count_from_one),
 }
 
 
@@ -71,9 +74,11 @@ class Fault:
     message: str | None = None
     containing: str | None = None
     lasts: float | None = None
+    above: int | None = None
     #: When it is over (the emulator's clock).
     ends: float | None = field(default=None, init=False)
     _random: random.Random = field(init=False, repr=False)
+    _spared: deque[float] = field(default_factory=deque, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)  # noqa: S311 - no secret
@@ -86,11 +91,22 @@ class Fault:
             self.containing in str(value) for value in parameters.values()
         ):
             return False
+        if self.above is not None and not self._is_above(self.above):
+            return False
         if self.probability is not None and self._random.random() >= self.probability:
             return False
         if self.times is not None:
             self.times -= 1
         return True
+
+    def _is_above(self, limit: int) -> bool:
+        now = time.monotonic()
+        while self._spared and now - self._spared[0] > 1:
+            self._spared.popleft()
+        if len(self._spared) >= limit:
+            return True
+        self._spared.append(now)
+        return False
 
 
 def fault_of(kind: str, options: Mapping[str, Any]) -> Fault:

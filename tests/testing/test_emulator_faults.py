@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from airflow_jobs_provider.testing import Emulator, EmulatorServer, ManualClock
+from airflow_jobs_provider.testing import Emulator, EmulatorServer, ManualClock, faults
 from tests.testing.conftest import ClientFactory, DataSet
 
 
@@ -183,3 +184,18 @@ def test_delay_is_real_and_holds_up_nobody_else(client: ClientFactory) -> None:
         assert quick.status() == "INITIALIZED"
         thread.join()
         assert len(failed) == 1
+
+
+def test_rate_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller that keeps to a limit must not be throttled, and one that does not must be."""
+    now = [0.0]
+    monkeypatch.setattr(faults, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    fault = faults.fault_of("throttle", {"above": 2})
+    assert [fault.strikes("quicksight", "DescribeIngestion", {}) for _ in range(4)] == [
+        False,
+        False,
+        True,
+        True,
+    ]
+    now[0] += 1.1
+    assert [fault.strikes("quicksight", "DescribeIngestion", {}) for _ in range(3)] == [False, False, True]

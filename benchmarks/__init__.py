@@ -1,0 +1,1 @@
+"""Many waits in one process, beside the amazon provider's: ``make bench``."""

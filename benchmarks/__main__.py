@@ -1,0 +1,76 @@
+"""``python -m benchmarks``: measure, and write RESULTS.md and the picture."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from benchmarks.plot import pictured, svg
+from benchmarks.results import Medians, report
+from benchmarks.runs import emulator, measure
+from benchmarks.scenarios import FULL, QUICK
+
+_HERE = Path(__file__).parent
+_IMPORT = """
+import airflow.sdk, time
+from airflow.sdk import BaseOperator, BaseSensorOperator
+before = time.process_time()
+import airflow_jobs_provider.operators.quicksight
+print(time.process_time() - before)
+"""
+
+
+def import_cpu() -> float:
+    """Return the seconds of CPU that an operator module needs: the best of five, the others were disturbed."""
+    command = [sys.executable, "-W", "ignore", "-c", _IMPORT]
+    run = [
+        subprocess.run(command, capture_output=True, text=True, check=True, cwd=_HERE.parent)
+        for _ in range(5)
+    ]
+    return min(float(done.stdout.splitlines()[-1]) for done in run)
+
+
+def main() -> None:
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few waits, one round: under three minutes")
+    parser.add_argument("--rounds", type=int, default=3, help="of each scenario (default: %(default)s)")
+    parser.add_argument("--only", nargs="*", help="these scenarios")
+    parser.add_argument("--side", choices=("ours", "amazon"), help="this side only")
+    parser.add_argument("--out", type=Path, default=_HERE, help="where results go (default: beside the code)")
+    options = parser.parse_args()
+    scenarios = [
+        each
+        for each in (QUICK if options.quick else FULL)
+        if options.only in (None, []) or each.name in options.only
+    ]
+    rounds: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+    count = 1 if options.quick else options.rounds
+    with emulator() as aws:
+        for number in range(count):
+            for scenario in scenarios:
+                if number >= scenario.rounds:
+                    continue
+                for side in ("ours",) if scenario.alone else ("amazon", "ours"):
+                    if options.side in (None, side):
+                        found = measure(scenario, side, aws)
+                        rounds[scenario.name][side].append(found)
+                        shown = {key: value for key, value in found.items() if key != "latencies"}
+                        print(f"{number + 1}/{count} {scenario.name} {side}: {json.dumps(shown)}", flush=True)
+    text = report(scenarios, rounds, import_cpu(), quick=options.quick)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / ("QUICK.md" if options.quick else "RESULTS.md")).write_text(text)
+    medians = Medians(rounds)
+    picture = pictured(scenarios, medians)
+    if picture is not None and not options.quick:
+        (options.out / "results.svg").write_text(svg(picture, medians))
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

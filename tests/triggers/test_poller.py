@@ -1,0 +1,370 @@
+"""Many waits in one event loop, over real HTTP: what they share, and what they must not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+from airflow_jobs_provider.jobs.neptune_analytics import NEPTUNE_IMPORT
+from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
+from airflow_jobs_provider.testing import Emulator, EmulatorServer
+from airflow_jobs_provider.triggers import aws_job, lanes, poller
+from airflow_jobs_provider.triggers.lanes import Bucket
+from tests.cases import ROLE
+from tests.conftest import Context
+from tests.triggers.test_trigger import _says, event, trigger
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.jobs.model import JobType
+    from tests.cases import Case
+
+READ = "DescribeIngestion"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the emulated AWS what the real one would not take, and keep no client for later."""
+    monkeypatch.setattr(lanes, "_UNPUBLISHED", (500.0, 500.0))
+    monkeypatch.setattr(poller, "_LINGER", 0.1)
+    # Airflow's own logger writes to standard output, past what tests can see.
+    monkeypatch.setattr(aws_job.AwsJobTrigger, "log", logging.getLogger("trigger"))
+
+
+def refreshes(aws: Emulator, count: int, data_sets: int | None = None) -> list[dict[str, Any]]:
+    """Start ingestions that do not end by themselves, each of a data set of its own or of so many."""
+    aws.configure("quicksight-ingestion", duration=None, quota=None)
+    hook = AwsJobHook(QUICKSIGHT_INGESTION, aws_conn_id=None, region_name="eu-west-1")
+    return [
+        hook.start(
+            {
+                "aws_account_id": "123456789012",
+                "data_set_id": f"set-{number % (data_sets or count)}",
+                "ingestion_id": f"i{number}",
+                "ingestion_type": "FULL_REFRESH",
+            }
+        )[0].to_json()
+        for number in range(count)
+    ]
+
+
+def imports(aws: Emulator, count: int) -> list[dict[str, Any]]:
+    """Start import tasks that do not end by themselves, each into a graph of its own."""
+    aws.configure("neptune-import", duration=None)
+    hook = AwsJobHook(NEPTUNE_IMPORT, aws_conn_id=None, region_name="eu-west-1")
+    graphs = [f"g-{number:010d}" for number in range(count)]
+    return [
+        hook.start({"graph_identifier": graph, "source": "s3://bucket/people", "role_arn": ROLE})[0].to_json()
+        for graph in graphs
+    ]
+
+
+def waits(runs: list[dict[str, Any]], **options: Any) -> list[asyncio.Task[dict[str, Any]]]:
+    """Wait for jobs, each with a trigger of its own."""
+    return [asyncio.create_task(event(trigger(run, **options))) for run in runs]
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait until something is so; the test's time-out is the limit."""
+    give_up = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < give_up
+        await asyncio.sleep(0.02)
+
+
+def calls(aws: Emulator, operation: str) -> int:
+    """Return how many calls of an operation were answered."""
+    return sum(aws.counts().get(operation, {}).values())
+
+
+@pytest.mark.parametrize(
+    ("job_type", "start", "ended", "single"),
+    [
+        (QUICKSIGHT_INGESTION, lambda aws: refreshes(aws, 20, data_sets=1), "COMPLETED", 0),
+        # its list has no details: each is read once more when it has ended
+        (NEPTUNE_IMPORT, lambda aws: imports(aws, 20), "SUCCEEDED", 20),
+    ],
+)
+async def test_a_list_serves_a_group(
+    aws: Emulator,
+    job_type: JobType,
+    start: Callable[[Emulator], list[dict[str, Any]]],
+    ended: str,
+    single: int,
+) -> None:
+    """Twenty waits that the API can list together must not cost twenty readings a poll."""
+    overview = job_type.overview
+    assert overview is not None
+    waiting = waits(start(aws))
+    await until(lambda: calls(aws, overview.operation.api_name) >= 5)
+    # The first waits do not know of the others yet.
+    alone = calls(aws, job_type.describe.api_name)
+    assert alone <= 3
+    aws.settle(job_type.name, {}, ended)
+    payloads = await asyncio.gather(*waiting)
+    assert {payload["snapshot"]["status"] for payload in payloads} == {ended}
+    assert alone + single <= calls(aws, job_type.describe.api_name) <= alone + single + 3
+
+
+async def test_what_a_list_does_not_show_is_read_singly(aws: Emulator) -> None:
+    """A list that lags behind, or leaves old jobs out, must not make a wait blind."""
+    runs = refreshes(aws, 6, data_sets=1)
+    waiting = waits(runs, started_at=time.time() - 61)
+    await until(lambda: calls(aws, "ListIngestions") >= 2)
+    aws.delete("quicksight-ingestion", {"IngestionId": "i3"})
+    assert (await waiting[3])["meaning"] == "not found"
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    rest = await asyncio.gather(*waiting[:3], *waiting[4:])
+    assert all("snapshot" in payload for payload in rest)
+
+
+async def test_without_the_right_to_list(aws: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    """List rights are optional: no wait may fail for them, and nobody wants to read of them twice."""
+    aws.fault("error", code="AccessDeniedException", operation="ListIngestions")
+    waiting = waits(refreshes(aws, 8, data_sets=1))
+    await until(lambda: calls(aws, READ) >= 40)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+    assert calls(aws, "ListIngestions") == 1
+    assert sum("cannot be listed" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_two_waits_for_a_job_share_its_reading(aws: Emulator) -> None:
+    """A sensor and the task that started the job ask for the same."""
+    [run] = refreshes(aws, 1)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    first, second = await asyncio.gather(*waits([run, run]))
+    assert first["snapshot"] == second["snapshot"]
+    assert calls(aws, READ) == 1
+
+
+async def test_a_wait_that_is_given_up_leaves_the_others_theirs(aws: Emulator) -> None:
+    """A task that is killed while it shares a reading must not take it from another task."""
+    [run] = refreshes(aws, 1)
+    aws.fault("delay", delay=0.5, operation=READ, times=1)
+    given_up, kept = waits([run, run])
+    await asyncio.sleep(0.2)
+    given_up.cancel()
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert (await kept)["snapshot"]["status"] == "COMPLETED"
+
+
+async def test_no_wait_starves(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the API is slower than the waits would have it, each must have its turn."""
+    monkeypatch.setattr(lanes, "_UNPUBLISHED", (60.0, 60.0))
+    waiting = waits(refreshes(aws, 30))
+    await until(lambda: calls(aws, READ) >= 120)
+    reads = Counter(call["parameters"]["IngestionId"] for call in aws.journal(READ))
+    assert len(reads) == 30
+    assert max(reads.values()) - min(reads.values()) <= 2
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    await asyncio.gather(*waiting)
+
+
+async def test_a_published_rate_is_kept(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred waits that read as they like would have the whole account throttled."""
+    monkeypatch.setattr(lanes, "_UNPUBLISHED", (20.0, 20.0))
+    waiting = waits(refreshes(aws, 100))
+    await until(lambda: calls(aws, READ) >= 80)
+    times = [call["time"] for call in aws.journal(READ)]
+    # some may be sent at once after a rest, and while the client is opened; then no more than the rate
+    assert all(later - earlier > 0.5 for earlier, later in zip(times[20:], times[40:], strict=False))
+    for wait in waiting:
+        wait.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_throttles_slow_all_down_and_fail_none(aws: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+    """A throttle is an answer to all waits together: none of them has done anything wrong."""
+    aws.fault("throttle", operation=READ, times=3)
+    waiting = waits(refreshes(aws, 5))
+    await until(lambda: calls(aws, READ) >= 20)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+    assert not [record for record in caplog.records if "could not read" in record.getMessage()]
+
+
+def test_a_rate_learns_and_recovers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit that is lower than ours must be found, and a bad minute be forgotten."""
+    now = [100.0]
+    monkeypatch.setattr("airflow_jobs_provider.triggers.lanes.time.monotonic", lambda: now[0])
+    bucket = Bucket(10.0)
+    for _ in range(5):  # calls that were under way together
+        bucket.throttled()
+    assert 8 < bucket.rate < 9
+    for _ in range(20):
+        now[0] += 1
+        bucket.throttled()
+    assert bucket.rate == 0.5
+    for _ in range(20):
+        now[0] += 1
+        bucket.answered()
+    assert bucket.rate == 10.0
+
+
+async def test_a_cancel_does_not_queue(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed task's job must end although a thousand readings wait for their turn."""
+    monkeypatch.setattr(lanes, "_UNPUBLISHED", (0.1, 0.1))
+    monkeypatch.setattr(aws_job, "still_waits", _says(False))
+    runs = refreshes(aws, 20)
+    waiting = waits(runs)
+    await until(lambda: calls(aws, READ) >= 5)
+    await asyncio.wait_for(trigger(runs[19], cancel_on_kill=True).on_kill(), 30)
+    assert aws.jobs()[19]["status"] == "CANCELLED"
+    for wait in waiting:
+        wait.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Count the clients that are opened."""
+    found: list[Any] = []
+    make = AwsJobHook.get_client_type
+
+    def counted(*args: Any, **more: Any) -> Any:
+        found.append(args)
+        return make(*args, **more)
+
+    monkeypatch.setattr(AwsJobHook, "get_client_type", counted)
+    return found
+
+
+async def test_fresh_credentials_take_nothing_from_calls_under_way(aws: Emulator, opened: list[Any]) -> None:
+    """A client that is replaced because its credentials ran out may still be answering others."""
+    slow, quick = refreshes(aws, 2)
+    opened.clear()
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    aws.fault("delay", delay=1.0, operation=READ, containing="i0")
+    aws.fault("expired_token", operation=READ, containing="i1", times=1)
+    payloads = await asyncio.gather(*waits([slow, quick]))
+    assert all("snapshot" in payload for payload in payloads)
+    assert [call["outcome"] for call in aws.journal(READ) if call["parameters"]["IngestionId"] == "i0"] == [
+        "ok"
+    ]
+    assert len(opened) == 2
+
+
+async def test_credentials_that_stay_expired_make_no_crowd_of_clients(
+    aws: Emulator, opened: list[Any]
+) -> None:
+    """Nobody has put fresh ones into the connection yet: each new client would cost a third of a second."""
+    runs = refreshes(aws, 10)
+    opened.clear()
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    aws.fault("expired_token", operation=READ, times=30)
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waits(runs)))
+    assert len(opened) <= 3
+
+
+async def test_an_endpoint_that_goes_and_comes_back(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that is away for a while must not fail a wait, nor end it."""
+    own = Emulator()
+    server = EmulatorServer(emulator=own).start()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    waiting = waits(refreshes(own, 3))
+    await until(lambda: calls(own, READ) >= 3)
+    await asyncio.to_thread(server.stop)
+    await asyncio.sleep(0.5)
+    server.start()
+    own.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+    await asyncio.to_thread(server.stop)
+
+
+async def test_nothing_is_left_after_the_last_wait(aws: Emulator) -> None:
+    """A triggerer runs for months."""
+    runs = refreshes(aws, 10)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    before = _connections()
+    for _ in range(2):  # a second time after the first client is gone
+        await asyncio.gather(*waits(runs))
+        assert poller._pollers[asyncio.get_running_loop()]
+        await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+        assert not poller._pollers[asyncio.get_running_loop()]
+        await until(lambda: _connections() <= before)
+
+
+def _connections() -> set[Any]:
+    found = psutil.Process().net_connections()
+    return {connection.laddr for connection in found if connection.status == "ESTABLISHED"}
+
+
+async def test_no_more_sockets_than_calls_at_a_time(aws: Emulator) -> None:
+    """A thousand waits with a socket each are more than a process may have."""
+    waiting = waits(refreshes(aws, 50))
+    await until(lambda: calls(aws, READ) >= 100)
+    url = psutil.Process().net_connections()
+    ours = {c.laddr for c in url if c.status == "ESTABLISHED" and c.raddr} & {
+        c.raddr for c in url if c.status == "ESTABLISHED"
+    }
+    # each connection has two ends here, the emulator's is one; the client that started the jobs has one, too
+    assert len(ours) <= 2 * (poller._AT_A_TIME + 2)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    await asyncio.gather(*waiting)
+
+
+_TASK: ContextVar[str] = ContextVar("_TASK", default="nobody")
+
+
+@pytest.fixture
+def lines() -> Iterator[list[tuple[str, str]]]:
+    """Collect log lines, each with the task in whose context it is written, as the triggerer does."""
+    found: list[tuple[str, str]] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            found.append((_TASK.get(), record.getMessage()))
+
+    root, collector = logging.getLogger(), Collector()
+    level = root.level
+    root.addHandler(collector)
+    root.setLevel(logging.INFO)
+    yield found
+    root.removeHandler(collector)
+    root.setLevel(level)
+
+
+async def test_each_line_stands_in_its_own_tasks_log(aws: Emulator, lines: list[tuple[str, str]]) -> None:
+    """What a wait shares with others must not show in their logs, nor theirs in its."""
+    aws.fault("error", code="AccessDeniedException", operation="ListIngestions")
+    runs = refreshes(aws, 4, data_sets=1)
+
+    async def named(run: dict[str, Any]) -> Any:
+        _TASK.set(run["ids"]["ingestion_id"])
+        return await event(trigger(run))
+
+    waiting = [asyncio.create_task(named(run)) for run in runs]
+    await until(lambda: calls(aws, READ) >= 12)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    await asyncio.gather(*waiting)
+    told = [(task, line) for task, line in lines if line.startswith("SPICE ingestion")]
+    assert {task for task, _ in told} == {"i0", "i1", "i2", "i3"}
+    assert all(f"ingestion {task} of" in line for task, line in told)
+    assert {task for task, line in lines if "cannot be listed" in line} == {"nobody"}
+
+
+async def test_both_modes_read_the_same(case: Case, aws: Emulator) -> None:
+    """The lean parser of the shared client must not tell other things than botocore's."""
+    aws.configure(case.job_type.name, duration=60)
+    hook = AwsJobHook(case.job_type, aws_conn_id=None, region_name="eu-west-1")
+    result = case.start(wait_for_completion=False).execute(Context())
+    run = hook.job_type.run_of(result, "eu-west-1")
+    assert run is not None
+    status, settings = case.failed["status"], {k: v for k, v in case.failed.items() if k != "status"}
+    aws.settle(case.job_type.name, {}, status, **settings)
+    overview = hook.job_type.overview
+    async with hook:
+        assert await hook.adescribe(run) == hook.describe(run)
+        if overview is not None and all(name in run.ids for name in overview.operation.parameters):
+            listed = hook.read_page(overview.operation, run.ids, None)
+            assert (await hook.aread_page(overview.operation, run.ids, None)).items == listed.items
+            assert hook.job_type.listed_ids(listed.items[0]) == tuple(run.ids[i] for i in overview.ids)
