@@ -26,7 +26,7 @@ print(time.process_time() - before)
 
 
 def import_cpu() -> float:
-    """Return the seconds of CPU that an operator module needs: the best of five, the others were disturbed."""
+    """Return the seconds of CPU that an operator module needs: the best of five, to leave out the noise."""
     command = [sys.executable, "-W", "ignore", "-c", _IMPORT]
     run = [
         subprocess.run(command, capture_output=True, text=True, check=True, cwd=_HERE.parent)

@@ -17,7 +17,7 @@ def svg(scenario: Scenario, found: Medians) -> str:
     """Return a picture of a scenario in which both sides were measured."""
     height = 70 + _ROW * len(_ROWS)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}"',
         'font-family="system-ui, sans-serif" font-size="13">',
         f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
         _text(16, 26, f"{scenario.title}: one triggerer process", weight="bold"),

@@ -69,7 +69,7 @@ class Medians:
     def left(self) -> int:
         """Return the most that was left of anything after the last wait."""
         return max(
-            count
+            int(count)
             for sides in self._rounds.values()
             for found in sides.get("ours", ())
             for count in found["left"].values()
@@ -77,7 +77,8 @@ class Medians:
 
     def calls_of_allowed(self, scenario: str) -> float:
         """Return our calls as a share of N x (6 + D / poll_interval)."""
-        return median(found["calls"] / found["allowed_calls"] for found in self._rounds[scenario]["ours"])
+        shares = (found["calls"] / found["allowed_calls"] for found in self._rounds[scenario]["ours"])
+        return float(median(shares))
 
 
 @dataclass(frozen=True)
@@ -216,9 +217,9 @@ def report(scenarios: Sequence[Scenario], rounds: Rounds, import_cpu: float, *, 
         "",
         "Made by `make bench" + (" QUICK=1`: few waits, so the ratios say little" if quick else "`") + ".",
         "",
-        f"{_machine()}. Medians of the rounds; each side in a process of its own, one after the other, beside"
-        " the same emulator. The amazon provider's loop is blocked for most of its polls, so its own calls are"
-        " no measure.",
+        f"{_machine()}. Medians of the rounds; each side in a process of its own, one after the other,",
+        "beside the same emulator. The amazon provider's loop is blocked for most of its polls, so its own",
+        "calls are no measure. CPU is without what the ticks cost by which blocks are measured.",
         "",
         "| must reach | limit | measured | |",
         "|---|---|---|---|",
@@ -244,7 +245,8 @@ def _table(scenario: Scenario, found: Medians, rounds: Rounds) -> list[str]:
     lines = [
         f"## `{scenario.name}`: {scenario.title}",
         "",
-        f"Jobs of {shortest:g} to {longest:g} s, poll_interval {scenario.poll_interval} s{limit}; {count} rounds.",
+        f"Jobs of {shortest:g} to {longest:g} s, poll_interval {scenario.poll_interval} s{limit};",
+        f"rounds: {count}.",
         "",
         "| | ours | amazon | |",
         "|---|---:|---:|---:|",

@@ -24,7 +24,7 @@ from benchmarks.scenarios import REGION, Scenario
 
 _ROOT = Path(__file__).parent.parent
 # Seconds from the last start to the beginning of the waits.
-_PREPARATION = 2.0
+_PREPARATION = 4.0
 # Jobs that can be started in a second; the shortest job must not end before the waits begin.
 _STARTS = 100.0
 
@@ -88,12 +88,11 @@ def _measured(scenario: Scenario, process: subprocess.Popen[str], aws: EmulatorC
     sockets = _Sockets(process.pid)
     sockets.start()
     before = aws.counts()
-    shortest, longest = scenario.durations
     work = {
         "runs": runs,
         "begin": begin,
         "poll_interval": scenario.poll_interval,
-        "sample_at": begin + shortest - 1,
+        "sample_at": begin + scenario.durations[0] - 1,
     }
     process.stdin.write(json.dumps(work) + "\n")
     process.stdin.flush()
@@ -129,7 +128,8 @@ def _start(scenario: Scenario, aws: EmulatorClient, begin: float) -> list[dict[s
     from botocore.config import Config
 
     kind, job_type = scenario.kind, JOB_TYPES[scenario.kind.job_type]
-    client: Any = boto3.client(
+    make: Any = boto3.client
+    client = make(
         job_type.service,
         region_name=REGION,
         endpoint_url=aws.url,

@@ -101,18 +101,21 @@ class Scenario:
         return 1 if self.alone else 99
 
 
+_SEPARATE, _SHARED = "each on a data set of its own", "on 50 data sets"
 FULL = (
-    Scenario("separate", "1,000 QuickSight waits, each on a data set of its own", QUICKSIGHT, 1000, 1000, (90, 120)),
-    Scenario("shared", "1,000 QuickSight waits on 50 data sets", QUICKSIGHT, 1000, 50, (90, 120)),
-    Scenario("bedrock", "1,000 Bedrock waits, each on a data source of its own", BEDROCK, 1000, 1000, (200, 240)),
+    Scenario("separate", f"1,000 QuickSight waits, {_SEPARATE}", QUICKSIGHT, 1000, 1000, (90, 120)),
+    Scenario("shared", f"1,000 QuickSight waits {_SHARED}", QUICKSIGHT, 1000, 50, (90, 120)),
+    Scenario("bedrock", "1,000 Bedrock waits, each on its own data source", BEDROCK, 1000, 1000, (200, 240)),
     Scenario("neptune", "1,000 Neptune waits", NEPTUNE, 1000, 1000, (90, 120)),
     Scenario("minutes", "40 QuickSight waits for jobs of one to two minutes", QUICKSIGHT, 40, 40, (60, 120)),
-    Scenario("limited", "200 QuickSight waits, limit of 25 requests a second", QUICKSIGHT, 200, 200, (60, 90), limit=25),
-    Scenario("short", "60 QuickSight waits for jobs of 2 to 20 seconds", QUICKSIGHT, 60, 60, (2, 20)),
-    Scenario("crowd", "10,000 QuickSight waits on 10,000 data sets", QUICKSIGHT, 10000, 10000, (300, 400), 60, alone=True),
-)  # fmt: skip
+    Scenario("limited", "200 QuickSight waits under a limit", QUICKSIGHT, 200, 200, (60, 90), limit=25),
+    Scenario("short", "60 QuickSight waits for jobs of seconds", QUICKSIGHT, 60, 60, (2, 20)),
+    Scenario(
+        "crowd", f"10,000 QuickSight waits, {_SEPARATE}", QUICKSIGHT, 10000, 10000, (300, 400), 60, alone=True
+    ),
+)
 QUICK = (
-    Scenario("separate", "60 QuickSight waits, each on a data set of its own", QUICKSIGHT, 60, 60, (15, 20)),
+    Scenario("separate", f"60 QuickSight waits, {_SEPARATE}", QUICKSIGHT, 60, 60, (15, 20)),
     Scenario("neptune", "60 Neptune waits", NEPTUNE, 60, 60, (15, 20)),
-    Scenario("short", "30 QuickSight waits for jobs of 2 to 20 seconds", QUICKSIGHT, 30, 30, (2, 20)),
+    Scenario("short", "30 QuickSight waits for jobs of seconds", QUICKSIGHT, 30, 30, (2, 20)),
 )

@@ -1,7 +1,7 @@
-"""One side in a process of its own: ``python -m benchmarks.side NAME SIDE``, steered through its standard input.
+"""One side in a process of its own: ``python -m benchmarks.side JOB_TYPE SIDE``.
 
-It says ``ready`` when everything is imported that a triggerer has imported, reads one line of JSON (the jobs,
-and when to begin), waits for all of them, and prints its figures.
+It is steered through its standard input: it says ``ready`` when everything is imported that a triggerer has
+imported, reads one line of JSON (the jobs, and when to begin), waits for all of them, and prints its figures.
 """
 
 from __future__ import annotations
@@ -90,8 +90,10 @@ async def measure(side: str, kind: Kind, work: dict[str, Any]) -> dict[str, Any]
     process = psutil.Process()
     clock = Clock()
     left_before = _left(process)
+    gc.collect()
+    idle = await _cost_of_ticking()
     await asyncio.sleep(max(0.0, work["begin"] - time.time()))
-    cpu, ticking = time.process_time(), asyncio.create_task(clock.run())
+    cpu, began, ticking = time.process_time(), time.perf_counter(), asyncio.create_task(clock.run())
     memory = process.memory_info().rss
     waiting = []
     for make, found in zip(makers, seen, strict=True):
@@ -101,11 +103,10 @@ async def measure(side: str, kind: Kind, work: dict[str, Any]) -> dict[str, Any]
         if len(waiting) == 1 and len(makers) > 1:
             # What the first one costs is no other's: imports, the first client.
             await asyncio.sleep(2.0)
-            gc.collect()
             memory = process.memory_info().rss
     sampled = asyncio.create_task(_memory(process, work["sample_at"]))
     results = await asyncio.gather(*waiting, return_exceptions=True)
-    cpu = time.process_time() - cpu
+    cpu = time.process_time() - cpu - idle * (time.perf_counter() - began)
     ticking.cancel()
     del waiting
     await asyncio.sleep(_AFTER)
@@ -123,9 +124,17 @@ async def measure(side: str, kind: Kind, work: dict[str, Any]) -> dict[str, Any]
     }
 
 
+async def _cost_of_ticking() -> float:
+    """Return how many seconds of CPU a second costs in which nothing happens but the ticks."""
+    ticking = asyncio.create_task(Clock().run())
+    cpu, began = time.process_time(), time.perf_counter()
+    await asyncio.sleep(1.5)
+    ticking.cancel()
+    return (time.process_time() - cpu) / (time.perf_counter() - began)
+
+
 async def _memory(process: psutil.Process, at: float) -> float:
     await asyncio.sleep(max(0.0, at - time.time()))
-    gc.collect()
     return float(process.memory_info().rss)
 
 

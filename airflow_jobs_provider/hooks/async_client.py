@@ -12,7 +12,8 @@ from functools import lru_cache, partial
 from typing import Any
 
 from aiobotocore.parsers import PROTOCOL_PARSERS, AioResponseParserFactory
-from botocore.loaders import Loader
+
+from airflow_jobs_provider.hooks.models import LeanLoader
 
 _log = logging.getLogger(__name__)
 
@@ -20,8 +21,8 @@ _log = logging.getLogger(__name__)
 # a thousand waits would make a thousand clients.
 _RENEWAL = 10.0
 
-# Service models are megabytes of JSON: read once in a process, whatever session asks for them.
-_MODELS = Loader(include_default_search_paths=True)
+# Read once in a process, whatever session asks.
+_MODELS = LeanLoader(include_default_search_paths=True)
 
 
 class AsyncClient:
@@ -74,8 +75,10 @@ class AsyncClient:
     async def _opened(self) -> Any:
         """Open a client on a loop of its own: nothing of it is bound to a loop before the first call."""
         client = await self._create().__aenter__()
-        # botocore puts the same user agent together anew for each call: a sixth of a reading's CPU.
-        client._user_agent_creator = _Fixed(client._user_agent_creator.to_string())  # noqa: SLF001
+        # botocore puts the same user agent together anew, twice for each call: a sixth of a reading's CPU.
+        agent = client._user_agent_creator  # noqa: SLF001
+        text = agent.to_string()
+        agent.to_string = lambda: text
         return client
 
 
@@ -85,16 +88,6 @@ class _Open:
     def __init__(self, client: Any) -> None:
         self.client = client
         self.users = 0
-
-
-class _Fixed:
-    """A user agent that was put together before."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def to_string(self) -> str:
-        return self._text
 
 
 def lighten(session: Any) -> Any:

@@ -26,7 +26,7 @@ _SOON = 0.5
 class Waiter:
     """Reads one job for one wait: what :func:`~airflow_jobs_provider.steps.adrive` asks for steps."""
 
-    __slots__ = ("_awake", "_poller", "_slept_enough", "fresh", "group", "run", "singly")
+    __slots__ = ("_awake", "_poller", "_slept_enough", "fresh", "group", "listed", "run", "singly")
 
     def __init__(self, poller: Poller, run: JobRun, group: Group | None) -> None:
         self.run = run
@@ -35,6 +35,8 @@ class Waiter:
         self.fresh: JobSnapshot | None = None
         #: Whether a list has shown that the job is to be read singly.
         self.singly = False
+        #: What a list has shown of the job, and how it was read: most of the time nothing changes.
+        self.listed: tuple[Mapping[str, Any], JobSnapshot] | None = None
         self._poller = poller
         self._awake: asyncio.Future[None] | None = None
         self._slept_enough = 0.0
@@ -152,11 +154,10 @@ class Turn:
         self.pages += 1
         self._is_last = last
         for record in records:
-            found: dict[str, JobSnapshot] = {}
             for waiter in self._wanted.pop(self._ids(record), ()):
-                job_type = job_type_of(waiter.run)
-                snapshot = found.setdefault(job_type.name, job_type.read_record(record))
-                self._give(waiter, snapshot)
+                if waiter.listed is None or waiter.listed[0] != record:
+                    waiter.listed = (record, job_type_of(waiter.run).read_record(record))
+                self._give(waiter, waiter.listed[1])
 
     def end(self) -> None:
         """Have those read singly whose jobs were not shown."""
