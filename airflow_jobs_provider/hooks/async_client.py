@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import time
@@ -44,6 +45,7 @@ class AsyncClient:
         async with self._opening:
             if self._current is None:
                 self._current = _Open(await asyncio.to_thread(asyncio.run, self._opened()))
+                _spare_the_collector()
             mine = self._current
             mine.users += 1
         try:
@@ -80,6 +82,16 @@ class AsyncClient:
         text = agent.to_string()
         agent.to_string = lambda: text
         return client
+
+
+@lru_cache
+def _spare_the_collector() -> None:
+    """Leave what the process has by now out of all later garbage collections; once in a process.
+
+    Airflow, boto3 and the client are 200,000 objects that stay. A full collection looks at each, and stops
+    the event loop for 150 ms; a few hundred waits are enough to cause one. Airflow's executor does the same.
+    """
+    gc.freeze()
 
 
 class _Open:

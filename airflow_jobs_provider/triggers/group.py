@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 # A list pays from so many readings a page on: it brings more bytes than a single reading does, and what it
 # shows as ended may have to be read singly all the same.
 _WORTH = 3
-# A wait takes part in the others' list when it has slept this much of its pause: the waits of a group come
+# A wait takes part in the others' list when it has slept this share of its pause: the waits of a group come
 # into step, and each is served at least once a pause.
-_SOON = 0.5
+_SOON = 0.2
 
 
 class Waiter:
