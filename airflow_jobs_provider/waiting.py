@@ -19,14 +19,14 @@ from airflow_jobs_provider.steps import Cancel, Log, Pause, Read, Step, Steps
 from airflow_jobs_provider.watch import Watch, is_young
 
 # While it is young, a job is read more often than once in a poll_interval: so many readings more, in so many
-# poll_intervals. With the first one, and one after a second, that makes N x (6 + D / poll_interval) readings
-# of N jobs of duration D, nearly even over the first 20 seconds where poll_interval is 5, so that an end is
-# seen within 3. A delay that is a share of the job's age spends them too early: with 25 %, 13 readings in
-# those 20 seconds; with 50 %, 10, and an end may be seen 4.4 seconds late.
-_EXTRA = 3.1
+# poll_intervals. With the first one, one after a second, and the one that sees the end, that makes at most
+# N x (6 + D / poll_interval) readings of N jobs of duration D. They are nearly even over the first 20 seconds
+# where poll_interval is 5, so that an end is seen within 3. A delay that is a share of the job's age spends
+# them too early: with 25 %, 13 readings in those 20 seconds; with 50 %, an end may be seen 4.4 seconds late.
+_EXTRA = 2.8
 _YOUNG = 4.0
 # Seconds over which the extra readings are nearly even; then they become rare as the job becomes old.
-_EVEN = 8.0
+_EVEN = 24.0
 
 
 class DeadlinePassedError(AwsJobError):
@@ -109,8 +109,16 @@ def pause_at(age: float, poll_interval: float) -> float:
     if age >= _YOUNG * poll_interval:
         # What spread while the jobs were young stays apart.
         return poll_interval
-    extra = _EXTRA / math.log1p(_YOUNG * poll_interval / _EVEN) / (age + _EVEN)
-    return min(poll_interval, max(1.0, 1 / (1 / poll_interval + extra)) * random.uniform(0.9, 1.1))  # noqa: S311
+    # The pause in which one reading falls due: its share of a poll_interval, and of the extra readings.
+    extra = _EXTRA / math.log1p(_YOUNG * poll_interval / _EVEN)
+    shortest, longest = 0.0, poll_interval
+    for _ in range(12):
+        pause = (shortest + longest) / 2
+        if pause / poll_interval + extra * math.log1p(pause / (age + _EVEN)) < 1:
+            shortest = pause
+        else:
+            longest = pause
+    return min(poll_interval, max(1.0, longest * random.uniform(0.9, 1.1)))  # noqa: S311
 
 
 def read_until_certain(

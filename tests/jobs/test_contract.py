@@ -39,6 +39,7 @@ def operations(job_type: JobType) -> list[Operation]:
         for operation in (
             *(job_type.start, job_type.describe, job_type.cancel, job_type.list_jobs),
             None if job_type.results is None else job_type.results.operation,
+            None if job_type.overview is None else job_type.overview.operation,
             *(() if job_type.search is None else job_type.search.looks.values()),
             *(step.operation for step in (job_type.sweep.discover if job_type.sweep else ())),
         )
@@ -227,6 +228,23 @@ def test_the_rest_of_the_record_is_there(job_type: JobType, model: Any) -> None:
         assert job_type.results.row(row)
         assert jmespath.search(job_type.results.total, page)
         assert operation.next_token in page
+
+
+def test_an_overview_shows_what_it_says(job_type: JobType, model: Any) -> None:
+    """Waits that a list never shows would each cost the list, and a reading of their own beside it."""
+    overview = job_type.overview
+    if overview is None:
+        return
+    page = example(model.operation_model(overview.operation.api_name).output_shape)
+    assert overview.operation.next_token in page
+    [item] = jmespath.search(overview.operation.record, page)
+    assert job_type.read_record(item).known
+    assert all(job_type.listed_ids(item))
+    identified = {*overview.operation.parameters, *overview.ids}
+    assert set(job_type.identity) - identified <= set(job_type.describe.optional)
+    if overview.complete:
+        single = example(model.operation_model(job_type.describe.api_name).output_shape)
+        assert set(item) == set(jmespath.search(job_type.describe.record, single))
 
 
 def test_a_lost_start_can_be_looked_for(job_type: JobType, model: Any) -> None:
