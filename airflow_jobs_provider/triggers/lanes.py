@@ -10,8 +10,8 @@ from contextvars import Context
 from typing import Any
 
 # Calls a second to begin with, and at the most, where AWS does not publish what it allows. Others in the
-# account read there, too.
-_UNPUBLISHED = (20.0, 50.0)
+# account read there, too, and each reading costs the triggerer two to three milliseconds of CPU.
+_UNPUBLISHED = (20.0, 25.0)
 _SLOWEST = 0.5
 # What a throttle leaves of the rate, and what a second without one adds to it (calls a second): around a
 # limit of 25 the rate stays above 21.
