@@ -50,5 +50,10 @@ def _text(x: float, y: float, text: str, *, weight: str = "normal", colour: str 
 def pictured(scenarios: Sequence[Scenario], found: Medians) -> Scenario | None:
     """Return the scenario to be shown: the one in which nothing can be shared."""
     return next(
-        (each for each in scenarios if each.name == "separate" and found.has(each.name, "amazon")), None
+        (
+            each
+            for each in scenarios
+            if each.name == "separate" and all(found.has(each.name, side) for side in _COLOURS)
+        ),
+        None,
     )

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import json
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache, partial
@@ -17,10 +16,6 @@ from aiobotocore.parsers import PROTOCOL_PARSERS, AioResponseParserFactory
 from airflow_jobs_provider.hooks.models import LeanLoader
 
 _log = logging.getLogger(__name__)
-
-# Seconds between two new clients because of expired credentials: where the connection has no fresh ones yet,
-# a thousand waits would make a thousand clients.
-_RENEWAL = 10.0
 
 # Read once in a process, whatever session asks.
 _MODELS = LeanLoader(include_default_search_paths=True)
@@ -35,16 +30,17 @@ class AsyncClient:
 
     def __init__(self, create: Callable[[], Any]) -> None:
         self._create = create
+        #: Held while it is found out whether the client is to be replaced.
+        self.renewing = asyncio.Lock()
         self._opening = asyncio.Lock()
-        self._current: _Open | None = None
-        self._renewed_at = -_RENEWAL
+        self._current: Opened | None = None
 
     @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[_Open]:
+    async def __call__(self) -> AsyncIterator[Opened]:
         """Yield the client, opened by the first call; it stays open until the last user has left it."""
         async with self._opening:
             if self._current is None:
-                self._current = _Open(await asyncio.to_thread(asyncio.run, self._opened()))
+                self._current = Opened(await asyncio.to_thread(asyncio.run, self._opened()))
                 _spare_the_collector()
             mine = self._current
             mine.users += 1
@@ -55,18 +51,15 @@ class AsyncClient:
             if mine is not self._current and not mine.users:
                 await mine.client.close()
 
-    async def retire(self, opened: _Open) -> bool:
-        """Have the next call open another client; calls under way go on with this one.
+    def is_current(self, opened: Opened) -> bool:
+        """Whether the next call is made with this client."""
+        return opened is self._current
 
-        :returns: False if that is done already, or was done a moment ago.
-        """
-        if opened is not self._current or time.monotonic() - self._renewed_at < _RENEWAL:
-            return False
-        self._renewed_at = time.monotonic()
+    async def retire(self, opened: Opened) -> None:
+        """Have the next call open another client; calls under way go on with this one."""
         self._current = None
         if not opened.users:
             await opened.client.close()
-        return True
 
     async def close(self) -> None:
         """Close the client, for those that still use it too."""
@@ -94,12 +87,13 @@ def _spare_the_collector() -> None:
     gc.freeze()
 
 
-class _Open:
-    """A client, and how many calls use it."""
+class Opened:
+    """A client, how many calls use it, and whether AWS has ever answered one."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
         self.users = 0
+        self.was_accepted = False
 
 
 def lighten(session: Any) -> Any:

@@ -21,6 +21,17 @@ class ErrorKind(str, Enum):
 
 # Credentials that ran out.
 EXPIRED = ("ExpiredToken", "ExpiredTokenException", "RequestExpired")
+# Credentials that AWS does not know, or not any more.
+REFUSED = (
+    "AuthFailure",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+)
 # Too many calls.
 THROTTLES = (
     "Throttling",

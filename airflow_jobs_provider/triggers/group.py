@@ -97,6 +97,10 @@ class Group:
         self.values = values
         self.members: set[Waiter] = set()
         self.queued = False
+        #: False where AWS does not know what they have in common: their data set is deleted, say.
+        self.can_be_listed = True
+        #: How often its list was throttled, one time after the other.
+        self.throttled = 0
         #: How many pages it took the last time.
         self.pages = 1
         self.asked: dict[Waiter, asyncio.Future[JobSnapshot | None]] = {}
@@ -104,7 +108,7 @@ class Group:
     @property
     def is_worth_a_list(self) -> bool:
         """Whether there may be enough waits to read them together."""
-        return len(self.members) >= _WORTH * self.pages
+        return self.can_be_listed and len(self.members) >= _WORTH * self.pages
 
     def ask(self, waiter: Waiter) -> asyncio.Future[JobSnapshot | None]:
         """Return what will be the reading, or ``None``: the job is to be read singly."""
@@ -158,6 +162,12 @@ class Turn:
                 if waiter.listed is None or waiter.listed[0] != record:
                     waiter.listed = (record, job_type_of(waiter.run).read_record(record))
                 self._give(waiter, waiter.listed[1])
+
+    def again(self) -> None:
+        """Let those who have asked, and have no answer yet, go on asking."""
+        waiting = {waiter: answer for waiter, answer in self._asked.items() if not answer.done()}
+        self._group.asked = {**waiting, **self._group.asked}
+        self._asked = {}
 
     def end(self) -> None:
         """Have those read singly whose jobs were not shown."""

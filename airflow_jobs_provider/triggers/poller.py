@@ -18,11 +18,12 @@ from weakref import WeakKeyDictionary
 
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.jobs import job_type_of
-from airflow_jobs_provider.jobs.errors import THROTTLES
+from airflow_jobs_provider.jobs.errors import THROTTLES, ErrorKind
 from airflow_jobs_provider.jobs.parts import Operation
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.triggers.group import Group, Waiter
 from airflow_jobs_provider.triggers.lanes import Lane
+from airflow_jobs_provider.triggers.single import PATIENCE, SingleReadings
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
@@ -33,9 +34,8 @@ _log = logging.getLogger(__name__)
 _LINGER = 5.0
 # Calls under way at a time. botocore's pool has ten connections: some are left for cancels.
 _AT_A_TIME = 8
-# How often a reading is asked for again that was throttled, before its wait hears of it. A wait that heard of
-# each would log it; one that heard of none would miss its deadline.
-_PATIENCE = 3
+# Seconds until a list is tried again that the caller may not read: he may have got the right.
+_DENIED = 3600.0
 
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Poller]] = WeakKeyDictionary()
 
@@ -76,16 +76,6 @@ async def poller_of(
         yield poller
 
 
-class _Reading:
-    """A reading of one job that is asked for: by all who wait for it."""
-
-    def __init__(self, run: JobRun) -> None:
-        self.run = run
-        self.answer: asyncio.Future[JobSnapshot] = asyncio.get_running_loop().create_future()
-        self.waiters = 0
-        self.throttled = 0
-
-
 class _Use:
     """Counts who uses a poller."""
 
@@ -117,9 +107,10 @@ class Poller:
         self._making = asyncio.Lock()
         self._slots = asyncio.Semaphore(_AT_A_TIME)
         self._lanes: dict[str, Lane] = {}
-        self._readings: dict[Any, _Reading] = {}
+        self._single = SingleReadings(self.hook, self._lane)
         self._groups: dict[Any, Group] = {}
-        self._denied: set[str] = set()
+        #: operation -> until when it is not asked for (seconds of the loop's clock).
+        self._denied: dict[str, float] = {}
         self._keeper = Context().run(asyncio.get_running_loop().create_task, self._keep())
 
     def used(self) -> _Use:
@@ -156,54 +147,17 @@ class Poller:
         group = waiter.group
         if group is not None and not waiter.singly and self._may_list(group):
             answer = group.ask(waiter)
-            if not group.queued:
-                group.queued = True
-                self._lane(group.operation).put(lambda: True, partial(self._read_group, group))
+            self._put(group)
             snapshot = await answer
             if snapshot is not None:
                 return snapshot
         waiter.singly = False
-        return await self._read_singly(waiter.run)
+        return await self._single.read(waiter.run)
 
-    async def _read_singly(self, run: JobRun) -> JobSnapshot:
-        describe = job_type_of(run).describe
-        key = (describe.method, *sorted(run.ids.items()))
-        reading = self._readings.get(key)
-        if reading is None:
-            reading = self._readings[key] = _Reading(run)
-            self._put(describe, key, reading)
-        reading.waiters += 1
-        try:
-            return await asyncio.shield(reading.answer)
-        finally:
-            reading.waiters -= 1
-
-    def _put(self, describe: Operation, key: Any, reading: _Reading) -> None:
-        def wanted() -> bool:
-            if not reading.waiters:
-                self._readings.pop(key, None)
-            return bool(reading.waiters)
-
-        self._lane(describe).put(wanted, partial(self._describe, describe, key, reading))
-
-    async def _describe(self, describe: Operation, key: Any, reading: _Reading) -> None:
-        bucket = self._lane(describe).bucket
-        try:
-            snapshot = await (await self.hook()).adescribe(reading.run)
-        except Exception as error:  # noqa: BLE001 - it is the waits' to judge
-            if isinstance(error, AwsApiError) and error.code in THROTTLES:
-                bucket.throttled()
-                reading.throttled += 1
-                if reading.throttled <= _PATIENCE:
-                    self._put(describe, key, reading)
-                    return
-            self._readings.pop(key, None)
-            reading.answer.set_exception(error)
-            reading.answer.exception()  # perhaps nobody waits any more
-        else:
-            bucket.answered()
-            self._readings.pop(key, None)
-            reading.answer.set_result(snapshot)
+    def _put(self, group: Group) -> None:
+        if not group.queued:
+            group.queued = True
+            self._lane(group.operation).put(lambda: True, partial(self._read_group, group))
 
     async def _read_group(self, group: Group) -> None:
         """Answer those in a group who have asked, and those who soon would: with a list, if it pays."""
@@ -220,19 +174,32 @@ class Poller:
                     hook = await self.hook()
                     page = await hook.aread_page(group.operation, group.values, token)
                     bucket.answered()
+                    group.throttled = 0
                     turn.saw(page.items, last=page.token is None)
                     token = page.token
             except AwsApiError as error:
                 if error.code in THROTTLES:
                     bucket.throttled()
-                elif not error.is_transient and group.operation.method not in self._denied:
-                    self._denied.add(group.operation.method)
-                    _log.warning("Jobs are read one by one, as they cannot be listed: %s", error)
+                    group.throttled += 1
+                    # To read them singly instead would be twenty calls for one.
+                    if group.throttled <= PATIENCE:
+                        turn.again()
+                        self._put(group)
+                elif error.meaning is ErrorKind.NOT_FOUND:
+                    group.can_be_listed = False  # nor does it concern any other group
+                elif not error.is_transient:
+                    self._deny(group.operation, error)
             except Exception as error:  # noqa: BLE001 - the single readings tell the waits
                 _log.debug("could not list jobs: %r", error)
 
+    def _deny(self, operation: Operation, error: AwsApiError) -> None:
+        if operation.method not in self._denied:
+            _log.warning("Jobs are read one by one, as they cannot be listed: %s", error)
+        self._denied[operation.method] = asyncio.get_running_loop().time() + _DENIED
+
     def _may_list(self, group: Group) -> bool:
-        return group.is_worth_a_list and group.operation.method not in self._denied
+        denied_until = self._denied.get(group.operation.method, 0.0)
+        return group.is_worth_a_list and asyncio.get_running_loop().time() >= denied_until
 
     def _group_of(self, run: JobRun) -> Group | None:
         overview = job_type_of(run).overview

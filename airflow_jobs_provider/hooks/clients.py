@@ -1,0 +1,245 @@
+"""How clients are made, when they are replaced, and what their errors mean."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook, AwsGenericHook
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's, which is no OSError
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    HTTPClientError,
+    MetadataRetrievalError,
+    NoCredentialsError,
+    NoRegionError,
+    SSLError,
+)
+
+from airflow_jobs_provider import __version__
+from airflow_jobs_provider.exceptions import AwsApiError
+from airflow_jobs_provider.hooks.async_client import lighten
+from airflow_jobs_provider.jobs.errors import EXPIRED, REFUSED, ErrorKind
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from airflow_jobs_provider.jobs.model import JobType
+    from airflow_jobs_provider.jobs.parts import Operation
+
+# Which attempts are made is the engine's decision alone: it knows which calls may be repeated, and for how
+# long. botocore's own retries would send a start without idempotency twice, and in "standard" mode take
+# QuickSight's daily quota (LimitExceededException) for a throttle.
+_ONE_ATTEMPT: Any = {"mode": "standard", "total_max_attempts": 1}
+
+# Without a connection, or without credentials, nothing was sent.
+_NOT_SENT = (ConnectionError, CredentialRetrievalError, MetadataRetrievalError)
+_UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
+
+# Seconds between two looks at whether the connection has changed, and between two new clients because of
+# expired credentials: where there are no fresh ones yet, a thousand waits would make a thousand clients.
+_AGAIN = 10.0
+
+
+# Reads the connection anew.
+_UNCACHED: Any = vars(AwsGenericHook)["conn_config"].func
+
+
+class ClientHook(AwsBaseHook):
+    """Makes the clients of a job type's service, and tells which of them are out of date.
+
+    :param job_type: what kind of job.
+    :param aws_conn_id: the Airflow connection; ``None`` for boto3's own credential chain.
+    :param region_name: AWS region; default: the connection's, then boto3's.
+    :param verify: whether, or with which certificates, TLS is verified.
+    :param botocore_config: arguments of ``botocore.config.Config``; ``retries`` are not used.
+    :raises ValueError: for a botocore_config that botocore does not take.
+    """
+
+    def __init__(
+        self,
+        job_type: JobType,
+        *,
+        aws_conn_id: str | None = AwsBaseHook.default_conn_name,
+        region_name: str | None = None,
+        verify: bool | str | None = None,
+        botocore_config: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            aws_conn_id=aws_conn_id,
+            region_name=region_name,
+            verify=verify,
+            client_type=job_type.service,
+            config=_config(botocore_config),
+        )
+        self.job_type = job_type
+        self._may_ask_airflow = True
+        # Whether AWS has ever answered the synchronous client.
+        self._was_accepted = False
+        self._looked_at = self._renewed_at = -_AGAIN
+
+    def get_client_type(
+        self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
+    ) -> Any:
+        """Return a client that makes one attempt a call.
+
+        The amazon provider's own method asks the providers manager for its version and walks the stack for
+        its user agent: a second of CPU in a new process.
+        """
+        if deferrable:
+            session: Any = lighten(
+                self.get_session(region_name=region_name or self.region_name, deferrable=True)
+            )
+            return self._client_of(session.create_client, self.job_type.service, config, _ONE_ATTEMPT)
+        return self._client_of(self._session.client, self.job_type.service, config, _ONE_ATTEMPT)
+
+    @cached_property
+    def region(self) -> str:
+        """The region that the client talks to."""
+        try:
+            client: Any = self.get_conn()
+            return str(client.meta.region_name)
+        except NoRegionError:
+            raise AwsApiError(
+                f"no AWS region: give region_name, or set region_name in the extra of connection "
+                f"{self.aws_conn_id!r}",
+                meaning=ErrorKind.FATAL,
+                code="NoRegionError",
+            ) from None
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, f"{self.job_type.service} client") from error
+
+    def impatient_twin(self, seconds: float) -> Self:
+        """Return a hook with a client of its own that gives up on a silent endpoint after ``seconds``.
+
+        The client is made now, from the same session: later it asks neither Airflow nor the disk.
+        """
+        twin = copy.copy(self)
+        twin.__dict__.pop("conn", None)
+        twin.conn_config = copy.copy(self.conn_config)
+        twin.conn_config.botocore_config = self.config.merge(
+            Config(connect_timeout=seconds, read_timeout=seconds)
+        )
+        twin._may_ask_airflow = False  # noqa: SLF001
+        twin.get_conn()
+        return twin
+
+    @cached_property
+    def _session(self) -> Any:
+        return self.get_session(region_name=self.region_name)
+
+    def _client_of(self, create: Any, service: str, config: Config | None, retries: Any) -> Any:
+        return create(
+            service_name=service,
+            endpoint_url=self.conn_config.get_service_endpoint_url(service_name=service),
+            config=(config or self.config).merge(
+                Config(retries=retries, user_agent_extra=f"airflow-jobs-provider/{__version__}")
+            ),
+            verify=self.verify,
+        )
+
+    def _is_outdated(self, error: AwsApiError, *, was_accepted: bool) -> bool:
+        """Whether a client that is made now may have an answer where another one had an error; may block.
+
+        A client lives for as long as anybody waits, which may be months. Meanwhile its credentials run out,
+        or are replaced and deleted, and the connection is edited: another key, role, account or endpoint.
+
+        :param was_accepted: whether AWS has ever answered this client.
+        """
+        if not self._may_ask_airflow:
+            return False
+        now = time.monotonic()
+        if error.code in EXPIRED:
+            due = now - self._renewed_at >= _AGAIN
+            if due:
+                self._renewed_at = now
+                self._read_connection()
+            return due
+        if error.code in REFUSED and was_accepted:
+            # Replaced, and perhaps not by way of the connection: a credentials file is read once.
+            self._read_connection()
+            return True
+        unreachable = isinstance(error.__cause__, BotoCoreError)
+        refused = error.meaning in (ErrorKind.FATAL, ErrorKind.NOT_FOUND)
+        if now - self._looked_at < _AGAIN or not (unreachable or refused):
+            return False
+        # Whether AWS has ever answered the synchronous client.
+        self._was_accepted = False
+        self._looked_at = now
+        return self._read_connection()
+
+    def _read_connection(self) -> bool:
+        """Read the connection anew, and return whether it has changed.
+
+        One that is gone, or cannot be read, is as it was: better old credentials than none.
+        """
+        known = self.conn_config
+        try:
+            fresh = _UNCACHED(self)
+        except Exception as error:  # noqa: BLE001 - Airflow's errors are of many kinds
+            self.log.warning("connection %r could not be read again: %r", self.aws_conn_id, error)
+            return False
+        if not fresh or _content(fresh) == _content(known):
+            return False
+        self.log.info("connection %r has changed: another client is made", self.aws_conn_id)
+        self.__dict__["conn_config"] = fresh
+        return True
+
+    def _forget_client(self) -> None:
+        for cached in ("conn", "_session"):
+            self.__dict__.pop(cached, None)
+
+    def _explained(self, error: ClientError | BotoCoreError, operation: Operation | str) -> AwsApiError:
+        where = operation if isinstance(operation, str) else f"{self.job_type.service} {operation.api_name}"
+        if isinstance(error, ClientError):
+            answer = error.response
+            code = answer.get("Error", {}).get("Code", "Unknown")
+            http_status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            text = answer.get("Error", {}).get("Message") or "no message"
+            called = None if isinstance(operation, str) else operation
+            kind = self.job_type.classify(code, http_status, text, called)
+            message = f"{where} answered {code}: {text}"
+        else:
+            code = type(error).__name__
+            kind = ErrorKind.FATAL
+            if isinstance(error, SSLError):
+                # It may come while the answer is read; a certificate that is not trusted stays so.
+                kind = ErrorKind.FATAL if _UNTRUSTED in str(error) else ErrorKind.TRANSIENT
+            elif isinstance(error, _NOT_SENT):
+                kind = ErrorKind.REJECTED
+            elif isinstance(error, HTTPClientError):
+                kind = ErrorKind.TRANSIENT
+            hint = ""
+            if isinstance(error, EndpointConnectionError):
+                hint = f" - is region_name {self.region_name!r} right, and is there a network?"
+            if isinstance(error, NoCredentialsError):
+                hint = f" - put credentials or a role into the Airflow connection {self.aws_conn_id!r}"
+            message = f"{where} could not be called: {code}: {error}{hint}"
+        if kind is ErrorKind.QUOTA and self.job_type.quota_rule:
+            message = f"{message} ({self.job_type.quota_rule})"
+        explained = AwsApiError(message, meaning=kind, code=code)
+        explained.__cause__ = error
+        return explained
+
+
+def _content(connection: Any) -> tuple[Any, ...]:
+    # The wrapper itself compares botocore's Config, which is never equal to another one.
+    return connection.login, connection.password, connection.extra_config
+
+
+def _config(arguments: Mapping[str, Any] | None) -> Config | None:
+    try:
+        return Config(**arguments) if arguments else None
+    except Exception as error:
+        # The values may be secret, a proxy's password for one.
+        raise ValueError(
+            f"botocore_config must be arguments of botocore.config.Config, not {sorted(arguments or ())}:"
+            f" {error}"
+        ) from error
