@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 # A list pays from so many readings a page on: it brings more bytes than a single reading does, and what it
 # shows as ended may have to be read singly all the same.
 _WORTH = 3
-# A wait takes part in the others' list when it has slept this share of its pause: the waits of a group come
-# into step, and each is served at least once a pause.
-_SOON = 0.2
+# A wait takes part in the others' list when it has slept this share of its pause. With half of it, the waits
+# of a group come into step within two lists; with less, each new wait would have all others read anew.
+_SOON = 0.5
 
 
 class Waiter:
@@ -127,19 +127,20 @@ class Group:
 
 
 class Turn:
-    """One list for those who have asked, and for those who soon would."""
+    """One list for those who have asked, or ask while it is read, and for those who soon would."""
 
     def __init__(self, group: Group) -> None:
         self.pages = 0
         self._group = group
         self._asked, group.asked = group.asked, {}
         self._asked = {waiter: answer for waiter, answer in self._asked.items() if not answer.done()}
-        self._wanted: dict[tuple[Any, ...], list[Waiter]] = {}
+        self._members: dict[tuple[Any, ...], list[Waiter]] = {}
         for waiter in group.members:
-            if waiter in self._asked or waiter.would_read_soon:
-                ids = tuple(waiter.run.ids.get(name) for name in group.overview.ids)
-                self._wanted.setdefault(ids, []).append(waiter)
-        self._readers = sum(len(waiters) for waiters in self._wanted.values())
+            ids = tuple(waiter.run.ids.get(name) for name in group.overview.ids)
+            self._members.setdefault(ids, []).append(waiter)
+        self._missing = {each for each in group.members if each in self._asked or each.would_read_soon}
+        self._readers = len(self._missing)
+        self._shown: dict[Waiter, Mapping[str, Any]] = {}
         self._is_last = False
 
     @property
@@ -151,43 +152,56 @@ class Turn:
     def goes_on(self) -> bool:
         """Whether another page may show somebody's job, and still pays."""
         worth = self.pages < max(1, self._readers // _WORTH)
-        return bool(self._wanted) and not self._is_last and worth
+        return bool(self._missing) and not self._is_last and worth
 
     def saw(self, records: Sequence[Mapping[str, Any]], *, last: bool) -> None:
         """Give the waits what a page shows of their jobs."""
         self.pages += 1
         self._is_last = last
         for record in records:
-            for waiter in self._wanted.pop(self._ids(record), ()):
-                if waiter.listed is None or waiter.listed[0] != record:
-                    waiter.listed = (record, job_type_of(waiter.run).read_record(record))
-                self._give(waiter, waiter.listed[1])
+            for waiter in self._members.get(self._ids(record), ()):
+                self._shown[waiter] = record
+                self._missing.discard(waiter)
+                answer = self._asked.pop(waiter, None) or self._group.asked.pop(waiter, None)
+                if answer is not None:
+                    self._answer(answer, waiter)
+                elif waiter.would_read_soon:
+                    waiter.fresh = self._reading(waiter)
+                    waiter.singly = waiter.fresh is None
+                    waiter.wake()
 
     def again(self) -> None:
-        """Let those who have asked, and have no answer yet, go on asking."""
-        waiting = {waiter: answer for waiter, answer in self._asked.items() if not answer.done()}
-        self._group.asked = {**waiting, **self._group.asked}
+        """Let those who have no answer yet go on asking."""
+        self._group.asked = {**self._asked, **self._group.asked}
         self._asked = {}
 
     def end(self) -> None:
-        """Have those read singly whose jobs were not shown."""
+        """Have those read singly whose jobs were not shown.
+
+        Who has asked too late for the page with his job has his answer from it all the same: another list
+        for a few would follow at once, and another one for those who ask during that one.
+        """
         if self.pages:
             self._group.pages = max(1, self.pages)
         for answer in self._asked.values():
             if not answer.done():
                 answer.set_result(None)
+        for waiter in [waiter for waiter in self._group.asked if waiter in self._shown]:
+            self._answer(self._group.asked.pop(waiter), waiter)
 
     def _ids(self, record: Mapping[str, Any]) -> tuple[Any, ...]:
         waiter = next(iter(self._group.members), None)
         return () if waiter is None else job_type_of(waiter.run).listed_ids(record)
 
-    def _give(self, waiter: Waiter, snapshot: JobSnapshot) -> None:
+    def _answer(self, answer: asyncio.Future[JobSnapshot | None], waiter: Waiter) -> None:
+        if not answer.done():
+            answer.set_result(self._reading(waiter))
+
+    def _reading(self, waiter: Waiter) -> JobSnapshot | None:
+        """Return what was shown of a job, or ``None`` where that is not all."""
+        record = self._shown[waiter]
+        if waiter.listed is None or waiter.listed[0] != record:
+            waiter.listed = (record, job_type_of(waiter.run).read_record(record, brief=True))
+        snapshot = waiter.listed[1]
         tells_all = self._group.overview.complete or (snapshot.known and not snapshot.state.is_over)
-        answer = self._asked.get(waiter)
-        if answer is not None:
-            if not answer.done():
-                answer.set_result(snapshot if tells_all else None)
-        elif waiter.would_read_soon:
-            waiter.fresh = snapshot if tells_all else None
-            waiter.singly = not tells_all
-            waiter.wake()
+        return snapshot if tells_all else None

@@ -21,7 +21,7 @@ from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import THROTTLES, ErrorKind
 from airflow_jobs_provider.jobs.parts import Operation
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
-from airflow_jobs_provider.triggers.group import Group, Waiter
+from airflow_jobs_provider.triggers.group import Group, Turn, Waiter
 from airflow_jobs_provider.triggers.lanes import Lane
 from airflow_jobs_provider.triggers.single import PATIENCE, SingleReadings
 
@@ -161,36 +161,40 @@ class Poller:
 
     async def _read_group(self, group: Group) -> None:
         """Answer those in a group who have asked, and those who soon would: with a list, if it pays."""
-        group.queued = False
         with group.turn() as turn:
-            if not turn.pays:
-                return
-            bucket = self._lane(group.operation).bucket
-            token: str | None = None
-            try:
-                while turn.goes_on:
-                    if turn.pages:
-                        await bucket.take()
-                    hook = await self.hook()
-                    page = await hook.aread_page(group.operation, group.values, token)
-                    bucket.answered()
-                    group.throttled = 0
-                    turn.saw(page.items, last=page.token is None)
-                    token = page.token
-            except AwsApiError as error:
-                if error.code in THROTTLES:
-                    bucket.throttled()
-                    group.throttled += 1
-                    # To read them singly instead would be twenty calls for one.
-                    if group.throttled <= PATIENCE:
-                        turn.again()
-                        self._put(group)
-                elif error.meaning is ErrorKind.NOT_FOUND:
-                    group.can_be_listed = False  # nor does it concern any other group
-                elif not error.is_transient:
-                    self._deny(group.operation, error)
-            except Exception as error:  # noqa: BLE001 - the single readings tell the waits
-                _log.debug("could not list jobs: %r", error)
+            if turn.pays and self._may_list(group):
+                await self._list(group, turn)
+        # One list at a time: on a slow machine several would show the same to each other's waits.
+        group.queued = False
+        if group.asked:
+            self._put(group)
+
+    async def _list(self, group: Group, turn: Turn) -> None:
+        bucket = self._lane(group.operation).bucket
+        token: str | None = None
+        try:
+            while turn.goes_on:
+                if turn.pages:
+                    await bucket.take()
+                hook = await self.hook()
+                page = await hook.aread_page(group.operation, group.values, token)
+                bucket.answered()
+                group.throttled = 0
+                turn.saw(page.items, last=page.token is None)
+                token = page.token
+        except AwsApiError as error:
+            if error.code in THROTTLES:
+                bucket.throttled()
+                group.throttled += 1
+                # To read them singly instead would be twenty calls for one.
+                if group.throttled <= PATIENCE:
+                    turn.again()
+            elif error.meaning is ErrorKind.NOT_FOUND:
+                group.can_be_listed = False  # nor does it concern any other group
+            elif not error.is_transient:
+                self._deny(group.operation, error)
+        except Exception as error:  # noqa: BLE001 - the single readings tell the waits
+            _log.debug("could not list jobs: %r", error)
 
     def _deny(self, operation: Operation, error: AwsApiError) -> None:
         if operation.method not in self._denied:

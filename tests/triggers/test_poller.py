@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from aiobotocore.httpsession import AIOHTTPSession
+from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory as SessionFactory
 
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+from airflow_jobs_provider.hooks.models import LeanLoader
+from airflow_jobs_provider.jobs.bedrock import BEDROCK_INGESTION
+from airflow_jobs_provider.jobs.cloudtrail import CLOUDTRAIL_QUERY
 from airflow_jobs_provider.jobs.neptune_analytics import NEPTUNE_IMPORT
 from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
 from airflow_jobs_provider.testing import Emulator, EmulatorServer
@@ -28,6 +36,7 @@ if TYPE_CHECKING:
     from tests.cases import Case
 
 READ = "DescribeIngestion"
+_STORE = "12345678-abcd-1234-abcd-123456789012"
 
 
 @pytest.fixture(autouse=True)
@@ -67,6 +76,24 @@ def imports(aws: Emulator, count: int) -> list[dict[str, Any]]:
     ]
 
 
+def syncs(aws: Emulator, count: int) -> list[dict[str, Any]]:
+    """Start ingestion jobs that do not end by themselves, all of one data source."""
+    free = dict.fromkeys(("limit_per_data_source", "limit_per_knowledge_base", "limit_per_account"))
+    aws.configure("bedrock-ingestion", duration=None, **free)
+    hook = AwsJobHook(BEDROCK_INGESTION, aws_conn_id=None, region_name="eu-west-1")
+    target = {"knowledge_base_id": "KB12345678", "data_source_id": "DS12345678"}
+    return [hook.start(target)[0].to_json() for _ in range(count)]
+
+
+def queries(aws: Emulator, count: int) -> list[dict[str, Any]]:
+    """Start queries that do not end by themselves, all of one event data store, which is known."""
+    aws.configure("cloudtrail-query", duration=None, limit_per_account=None)
+    hook = AwsJobHook(CLOUDTRAIL_QUERY, aws_conn_id=None, region_name="eu-west-1")
+    statement = {"query_statement": f"SELECT eventName FROM {_STORE}"}
+    runs = [hook.start(statement)[0].to_json() for _ in range(count)]
+    return [{**run, "ids": {**run["ids"], "event_data_store": _STORE}} for run in runs]
+
+
 def waits(runs: list[dict[str, Any]], **options: Any) -> list[asyncio.Task[dict[str, Any]]]:
     """Wait for jobs, each with a trigger of its own."""
     return [asyncio.create_task(event(trigger(run, **options))) for run in runs]
@@ -91,6 +118,8 @@ def calls(aws: Emulator, operation: str) -> int:
         (QUICKSIGHT_INGESTION, lambda aws: refreshes(aws, 20, data_sets=1), "COMPLETED", 0),
         # its list has no details: each is read once more when it has ended
         (NEPTUNE_IMPORT, lambda aws: imports(aws, 20), "SUCCEEDED", 20),
+        (BEDROCK_INGESTION, lambda aws: syncs(aws, 20), "COMPLETE", 20),
+        (CLOUDTRAIL_QUERY, lambda aws: queries(aws, 20), "FINISHED", 20),
     ],
 )
 async def test_a_list_serves_a_group(
@@ -99,8 +128,10 @@ async def test_a_list_serves_a_group(
     start: Callable[[Emulator], list[dict[str, Any]]],
     ended: str,
     single: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Twenty waits that the API can list together must not cost twenty readings a poll."""
+    monkeypatch.setattr(lanes, "_BURST", 1000.0)  # Bedrock and CloudTrail publish a rate
     overview = job_type.overview
     assert overview is not None
     waiting = waits(start(aws))
@@ -135,6 +166,41 @@ async def test_without_the_right_to_list(aws: Emulator, caplog: pytest.LogCaptur
     assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
     assert calls(aws, "ListIngestions") == 1
     assert sum("cannot be listed" in record.getMessage() for record in caplog.records) == 1
+
+
+async def test_a_right_to_list_that_is_given_later(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads the warning and gives the right need not restart the triggerer."""
+    monkeypatch.setattr(poller, "_DENIED", 0.2)
+    aws.fault("error", code="AccessDeniedException", operation="ListIngestions", times=1)
+    waiting = waits(refreshes(aws, 8, data_sets=1))
+    await until(lambda: aws.counts().get("ListIngestions", {}).get("ok", 0) >= 2)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    await asyncio.gather(*waiting)
+
+
+async def test_a_list_that_is_not_there_concerns_its_own_waits_only(aws: Emulator) -> None:
+    """A data set that somebody deleted must not make the waits for all others expensive."""
+    runs = refreshes(aws, 8, data_sets=2)
+    aws.fault("error", code="ResourceNotFoundException", operation="ListIngestions", containing="set-0")
+    waiting = waits(runs)
+    await until(lambda: aws.counts().get("ListIngestions", {}).get("ok", 0) >= 5)
+    listed = [call["parameters"]["DataSetId"] for call in aws.journal("ListIngestions")]
+    assert listed.count("set-0") <= 3  # calls that were under way together
+    assert listed.count("set-1") >= 5
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+
+
+async def test_a_throttled_list_is_asked_for_again(aws: Emulator) -> None:
+    """Twenty single readings in place of a list that AWS found to be too much would be the wrong answer."""
+    waiting = waits(refreshes(aws, 20, data_sets=1))
+    await until(lambda: calls(aws, "ListIngestions") >= 3)
+    single = calls(aws, READ)
+    aws.fault("throttle", operation="ListIngestions", times=2)
+    await until(lambda: aws.counts()["ListIngestions"].get("ok", 0) >= 8)
+    assert calls(aws, READ) == single
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    await asyncio.gather(*waiting)
 
 
 async def test_two_waits_for_a_job_share_its_reading(aws: Emulator) -> None:
@@ -182,11 +248,19 @@ async def test_a_published_rate_is_kept(aws: Emulator, monkeypatch: pytest.Monke
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_throttles_slow_all_down_and_fail_none(aws: Emulator, caplog: pytest.LogCaptureFixture) -> None:
+async def test_throttles_slow_all_down_and_fail_none(
+    aws: Emulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A throttle is an answer to all waits together: none of them has done anything wrong."""
+    monkeypatch.setattr(lanes, "_RECOVERY", 0.0)
     aws.fault("throttle", operation=READ, times=3)
     waiting = waits(refreshes(aws, 5))
     await until(lambda: calls(aws, READ) >= 20)
+    [shared] = poller._pollers[asyncio.get_running_loop()].values()
+    slowed = shared._lanes["describe_ingestion"].bucket.rate
+    assert slowed < 500
+    monkeypatch.setattr(lanes, "_RECOVERY", 100.0)
+    await until(lambda: shared._lanes["describe_ingestion"].bucket.rate > slowed)
     aws.settle("quicksight-ingestion", {}, "COMPLETED")
     assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
     assert not [record for record in caplog.records if "could not read" in record.getMessage()]
@@ -236,6 +310,117 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
     monkeypatch.setattr(AwsJobHook, "get_client_type", counted)
     return found
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Collect in which threads a client's parts are made: hook, session, model, SSL context, role."""
+    found: list[int] = []
+
+    def watched(where: Any, name: str) -> None:
+        make = getattr(where, name)
+
+        def noted(*args: Any, **more: Any) -> Any:
+            found.append(threading.get_ident())
+            return make(*args, **more)
+
+        monkeypatch.setattr(where, name, noted)
+
+    watched(AwsJobHook, "__init__")
+    watched(AwsJobHook, "get_session")
+    watched(LeanLoader, "load_service_model")
+    watched(AIOHTTPSession, "_build_ssl_contexts")
+    watched(SessionFactory, "_refresh_credentials")
+    return found
+
+
+async def test_nothing_of_a_client_is_made_on_the_loop(
+    aws: Emulator, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connection, credentials, role, service model and certificates: each would stop all other triggers."""
+    role = {"region_name": "eu-west-1", "role_arn": "arn:aws:iam::123456789012:role/airflow"}
+    told = {"conn_type": "aws", "login": "key", "password": "secret", "extra": role}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_ROLE", json.dumps(told))
+    runs = refreshes(aws, 2)
+    threads.clear()
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    await asyncio.gather(*waits(runs, aws_conn_id="aws_role"))
+    assert calls(aws, "AssumeRole") == 1
+    assert len(threads) >= 5
+    assert threading.get_ident() not in threads
+
+
+async def test_a_role_is_assumed_again_off_the_loop(
+    aws: Emulator, threads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its credentials last an hour; to renew them is a call of boto3's, which stops what it runs in."""
+    role = {"region_name": "eu-west-1", "role_arn": "arn:aws:iam::123456789012:role/airflow"}
+    told = {"conn_type": "aws", "login": "key", "password": "secret", "extra": role}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_ROLE", json.dumps(told))
+    [run] = refreshes(aws, 1)
+    waiting = waits([run], aws_conn_id="aws_role")
+    await until(lambda: calls(aws, READ) >= 2)
+    threads.clear()
+    [shared] = poller._pollers[asyncio.get_running_loop()].values()
+    hook = await shared.hook()
+    async with hook._async_client() as opened:
+        credentials = opened.client._request_signer._credentials
+        credentials._expiry_time = datetime.now(timezone.utc)
+    await until(lambda: calls(aws, "AssumeRole") == 2)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert "snapshot" in (await asyncio.gather(*waiting))[0]
+    assert threads
+    assert threading.get_ident() not in threads
+
+
+async def test_all_waits_share_a_client(aws: Emulator, opened: list[Any]) -> None:
+    """Sixty milliseconds of CPU, a megabyte and a socket each are what it is all about."""
+    runs = refreshes(aws, 30)
+    opened.clear()
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    await asyncio.gather(*waits(runs))
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize(
+    "other", [{"verify": False}, {"botocore_config": {"read_timeout": 5}}, {"aws_conn_id": "other"}]
+)
+async def test_other_settings_are_another_client(
+    aws: Emulator, opened: list[Any], other: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may talk to AWS as somebody else, or trust a certificate because somebody else does."""
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": "aws"}))
+    one, two = refreshes(aws, 2)
+    opened.clear()
+    waiting = [*waits([one]), *waits([two], **other)]
+    await until(lambda: calls(aws, READ) >= 4)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    await asyncio.gather(*waiting)
+    assert len(opened) == 2
+
+
+async def test_waits_outlive_a_change_of_their_connection(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint that moves, with the same jobs behind it: nobody restarts a triggerer for that."""
+
+    def connect(server: EmulatorServer) -> None:
+        told = {"conn_type": "aws", "extra": {"endpoint_url": server.url}}
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_MOVES", json.dumps(told))
+
+    own = Emulator()
+    old, new = EmulatorServer(emulator=own).start(), EmulatorServer(emulator=own).start()
+    connect(old)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", old.url)
+    waiting = waits(refreshes(own, 5), aws_conn_id="aws_moves")
+    await until(lambda: calls(own, READ) >= 5)
+    connect(new)
+    await asyncio.to_thread(old.stop)
+    read = calls(own, READ)
+    await until(lambda: calls(own, READ) >= read + 10)
+    own.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+    await asyncio.to_thread(new.stop)
 
 
 async def test_fresh_credentials_take_nothing_from_calls_under_way(aws: Emulator, opened: list[Any]) -> None:
