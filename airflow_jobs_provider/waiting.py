@@ -24,6 +24,10 @@ from airflow_jobs_provider.watch import Watch, is_young
 # where poll_interval is 5, so that an end is seen within 3. A delay that is a share of the job's age spends
 # them too early: with 25 %, 13 readings in those 20 seconds; with 50 %, an end may be seen 4.4 seconds late.
 _EXTRA = 2.8
+# With a longer interval no end is to be seen within seconds, and the readings, which are whole numbers, may
+# exceed that sum by a third of one.
+_EXTRA_OF_LONG = 2.3
+_LONG = 5.0
 _YOUNG = 4.0
 # Seconds over which the extra readings are nearly even; then they become rare as the job becomes old.
 _EVEN = 24.0
@@ -110,7 +114,9 @@ def pause_at(age: float, poll_interval: float) -> float:
         # What spread while the jobs were young stays apart.
         return poll_interval
     # The pause in which one reading falls due: its share of a poll_interval, and of the extra readings.
-    extra = _EXTRA / math.log1p(_YOUNG * poll_interval / _EVEN)
+    extra = (_EXTRA if poll_interval <= _LONG else _EXTRA_OF_LONG) / math.log1p(
+        _YOUNG * poll_interval / _EVEN
+    )
     shortest, longest = 0.0, poll_interval
     for _ in range(12):
         pause = (shortest + longest) / 2

@@ -56,6 +56,26 @@ def test_young_jobs_are_read_often_and_old_ones_seldom(clock: list[float]) -> No
     assert len(found) < 6 + 10 + 3600 / 27
 
 
+@pytest.mark.parametrize("poll_interval", [1, 5, 6, 10, 30, 60])
+@pytest.mark.parametrize("duration", [2, 7, 20, 45, 90, 200, 600, 3600])
+def test_a_wait_costs_no_more_readings_than_promised(
+    clock: list[float], poll_interval: float, duration: float
+) -> None:
+    """Each is a call that the whole account shares: 6 beside one in a poll_interval, on average."""
+    readings = [len(pauses(clock, poll_interval, duration)) + 1 for _ in range(20)]
+    assert sum(readings) / len(readings) <= 6 + duration / poll_interval
+
+
+def test_the_end_of_a_short_job_is_seen_soon(clock: list[float]) -> None:
+    """Jobs of 2 to 20 seconds, with the default interval of a refresh that people watch."""
+    late = []
+    for number in range(400):
+        began, duration = clock[0], 2 + 18 * number / 400
+        pauses(clock, 5, duration)
+        late.append(clock[0] - began - duration)
+    assert sorted(late)[380] <= 3
+
+
 def test_errors_slow_a_wait_down(clock: list[float]) -> None:
     """A throttled API must not be asked more often than one that answers."""
     throttled = AwsApiError("slow down", meaning=ErrorKind.REJECTED, code="ThrottlingException")
