@@ -5,9 +5,12 @@ No input or output: the look is a generator of :mod:`~airflow_jobs_provider.step
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from operator import itemgetter
 from typing import Any
 
 import jmespath
@@ -41,6 +44,8 @@ class LostStart:
     :param sent: what of it was its try's own: the mark, and what the list must be told.
     :param since: when it was asked for (seconds since the epoch).
     :param has_siblings: the task is mapped: others may ask for the same at the same time.
+    :ivar ruled_out: the ids of jobs that are certainly another start's, and stay so: in an account that runs
+        many, only what is new is read when the list is looked through again.
     """
 
     job_type: JobType
@@ -49,6 +54,7 @@ class LostStart:
     since: float
     region: str
     has_siblings: bool
+    ruled_out: set[frozenset[tuple[str, str]]] = field(default_factory=set, init=False, compare=False)
 
     @property
     def can_be_found(self) -> bool:
@@ -85,67 +91,106 @@ def marked(
 
 
 def look(start: LostStart, *, log: Log, patience: float) -> Steps[Finding]:
-    """Look once through the list.
+    """Look once through the list, at the jobs first that were created when the start was asked for.
 
     A job is the start's if it has its mark. Without marks it must be the only one that does what was asked
     for and was created since, and no sibling of a mapped task may have asked for the same.
 
-    :param patience: seconds in which errors that may pass are survived, for each page.
+    :param patience: seconds in which errors that may pass are survived, and after which only one more job is
+        read. One that has the mark is the start's also if others were not read; without marks none is.
     :raises AwsApiError: for an error that does not pass; the right to list may be missing.
     """
     job_type = start.job_type
-    search, listing = job_type.search, job_type.list_jobs
+    search = job_type.search
     assert search is not None  # noqa: S101 - asked before: can_be_found
-    assert listing is not None  # noqa: S101 - what has a search has a list
-    earliest = start.since - (_SKEW if search.marked is None else _SKEW_OF_MARKED)
-    if search.since is not None:
-        moment = datetime.fromtimestamp(earliest, timezone.utc)
-        listing = replace(listing, constants={**listing.constants, search.since: moment})
-    failed = Errors(f"the list of jobs on {job_type.describe_target(start.values)}", log).survive
+    end = time.monotonic() + patience
+    errors = Errors(f"the list of jobs on {job_type.describe_target(start.values)}", log)
     matches: list[tuple[JobRun, Mapping[str, Any]]] = []
-    step: ReadPage | None = ReadPage(listing, {**start.values, **start.sent})
-    while step is not None:
-        page = yield from until_certain(step, failed, patience)
-        for listed in page.items:
-            run = job_type.run_of(start.values, start.region, listed)
-            dead = job_type.read_record(listed).state in (JobState.FAILED, JobState.CANCELLED)
-            # Of a dead job nothing is left to be seen to, and the try before may have left one.
-            if run is None or dead or not _may_be(start, listed, earliest):
-                continue
-            record = dict(listed)
-            ids = {**run.ids, **{name: jmespath.search(path, listed) for name, path in search.ids.items()}}
-            for name, operation in search.looks.items():
-                try:
-                    answer = yield from until_certain(ReadPage(operation, ids), failed, patience)
-                except AwsApiError as error:
-                    # Deleted meanwhile, or not there yet: what it would tell is not known.
-                    if error.meaning is not ErrorKind.NOT_FOUND:
-                        raise
-                else:
-                    record[name] = answer.answer
-            if _may_be(start, record, earliest) and _has_mark(start, record):
-                matches.append((run, record))
-        step = ReadPage(listing, step.values, page.token) if page.token else None
+    all_read = True
+    candidates = yield from _candidates(start, search, errors, patience)
+    for number, (run, listed) in enumerate(candidates):
+        left = end - time.monotonic()
+        if number > 0 and left <= 0 and search.looks:
+            all_read = False
+            break
+        record = yield from _read(search, run, listed, errors, left)
+        if not _may_be(start, record):
+            start.ruled_out.add(_key(run))
+        elif search.marked is None or start.sent[MARK] in (jmespath.search(search.marked, record) or ""):
+            matches.append((run, record))
+        elif jmespath.search(search.marked, record) is not None:
+            start.ruled_out.add(_key(run))
+    if not all_read and (search.marked is None or not matches):
+        late = f"there are more jobs than can be read in {patience:.1f} seconds"
+        return Finding(None, tuple(run for run, _ in matches), late)
     return _judged(start, matches)
 
 
-def _may_be(start: LostStart, record: Mapping[str, Any], earliest: float) -> bool:
+def _candidates(
+    start: LostStart, search: Search, errors: Errors, patience: float
+) -> Steps[list[tuple[JobRun, Mapping[str, Any]]]]:
+    """Read the list, and return what may be the start's job, that which is nearest to it in time first."""
+    job_type, listing = start.job_type, start.job_type.list_jobs
+    assert listing is not None  # noqa: S101 - what has a search has a list
+    if search.since is not None:
+        moment = datetime.fromtimestamp(_earliest(start, search), timezone.utc)
+        listing = replace(listing, constants={**listing.constants, search.since: moment})
+    found: list[tuple[float, JobRun, Mapping[str, Any]]] = []
+    step: ReadPage | None = ReadPage(listing, {**start.values, **start.sent})
+    while step is not None:
+        page = yield from until_certain(step, errors.survive, patience)
+        errors.are_over()
+        for listed in page.items:
+            run = job_type.run_of(start.values, start.region, listed)
+            # Of a dead job nothing is left to be seen to, and the try before may have left one.
+            dead = job_type.read_record(listed).state in (JobState.FAILED, JobState.CANCELLED)
+            if run is not None and not dead and _key(run) not in start.ruled_out and _may_be(start, listed):
+                created = _created(search, listed)
+                distance = math.inf if created is None else abs(created - start.since)
+                found.append((distance, run, listed))
+        step = ReadPage(listing, step.values, page.token) if page.token else None
+    return [(run, listed) for _, run, listed in sorted(found, key=itemgetter(0))]
+
+
+def _read(
+    search: Search, run: JobRun, listed: Mapping[str, Any], errors: Errors, patience: float
+) -> Steps[dict[str, Any]]:
+    """Return what there is to know of a listed job."""
+    record = dict(listed)
+    ids = {**run.ids, **{name: jmespath.search(path, listed) for name, path in search.ids.items()}}
+    for name, operation in search.looks.items():
+        try:
+            answer = yield from until_certain(ReadPage(operation, ids), errors.survive, patience)
+        except AwsApiError as error:
+            # Deleted meanwhile, or not there yet: what it would tell is not known.
+            if error.meaning is not ErrorKind.NOT_FOUND:
+                raise
+        else:
+            errors.are_over()
+            record[name] = answer.answer
+    return record
+
+
+def _key(run: JobRun) -> frozenset[tuple[str, str]]:
+    return frozenset(run.ids.items())
+
+
+def _earliest(start: LostStart, search: Search) -> float:
+    """Return when the start's job can have been created at the earliest (seconds since the epoch)."""
+    return start.since - (_SKEW if search.marked is None else _SKEW_OF_MARKED)
+
+
+def _may_be(start: LostStart, record: Mapping[str, Any]) -> bool:
     """Whether nothing that is known of a job yet says that another start has begun it."""
     search = start.job_type.search
     assert search is not None  # noqa: S101
     created = _created(search, record)
-    if created is not None and not earliest <= created <= start.since + _WITHIN:
+    if created is not None and not _earliest(start, search) <= created <= start.since + _WITHIN:
         return False
     return all(
         start.values.get(name) is None or jmespath.search(path, record) in (None, start.values[name])
         for name, path in search.same.items()
     )
-
-
-def _has_mark(start: LostStart, record: Mapping[str, Any]) -> bool:
-    search = start.job_type.search
-    assert search is not None  # noqa: S101
-    return search.marked is None or start.sent[MARK] in (jmespath.search(search.marked, record) or "")
 
 
 def _judged(start: LostStart, matches: list[tuple[JobRun, Mapping[str, Any]]]) -> Finding:
@@ -158,13 +203,15 @@ def _judged(start: LostStart, matches: list[tuple[JobRun, Mapping[str, Any]]]) -
         # Of others AWS tells too little: of deleted graphs for good, of a young job for a while.
         certain = tuple(run for run, record in matches if _is_told(search, asked, record))
         runs = tuple(run for run, record in matches if run in certain or _is_running(start, record))
+    if not runs:
+        return Finding(None, (), "none that is listed is certainly its")
     if len(runs) > 1:
         many = f"{len(runs)} jobs match, and it can have started one only"
         return Finding(None, runs, many, final=len(certain) > 1)
     if not certain:
         never = ", ".join(name for name in asked if name not in search.same)
         because = f"with which {never} it was started" if never else "yet what it works on, and since when"
-        return Finding(None, runs, f"AWS does not tell {because}", final=bool(never and runs))
+        return Finding(None, runs, f"AWS does not tell {because}", final=bool(never))
     if start.has_siblings and search.marked is None:
         because = "a task that is mapped beside this one may have started it"
         return Finding(None, certain, because, final=True)

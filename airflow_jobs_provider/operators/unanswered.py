@@ -108,8 +108,9 @@ class UnansweredStart:
         longest = max(patience, longest)
         try:
             while True:
+                left = began + longest - time.monotonic()
                 if self._job_type.token is None:
-                    finding = drive(look(self._lost, log=log, patience=longest), hook, sleep)
+                    finding = drive(look(self._lost, log=log, patience=max(0.0, left)), hook, sleep)
                 else:
                     finding = self._ask_again(hook)
                 self.run = self.run or finding.run
@@ -130,10 +131,10 @@ class UnansweredStart:
             run, snapshot = hook.start(self.values)
         except AwsApiError as error:
             if error.is_transient:
-                return Finding()
+                return Finding(because=str(error))
             if error.meaning is ErrorKind.BUSY:
                 # A token that the service knows is answered with its job: it has started nothing.
-                return Finding(final=True)
+                return Finding(because=f"it has started nothing: {error}", final=True)
             raise
         if is_older(self._job_type, snapshot, self.record):
             return Finding(None, (run,), "its token was used before", final=True)
@@ -143,6 +144,8 @@ class UnansweredStart:
         number = self.record.try_number
         if self.run is not None:
             log.info("found %s, which try %d has started and never heard of", name(self.run), number)
+        elif not finding.left_alone:
+            log.warning("what try %d may have started was not found: %s", number, finding.because)
         for run in finding.left_alone:
             log.warning(
                 "%s may be what try %d has started, but it is left alone: %s. To cancel it by hand: %s",

@@ -53,16 +53,19 @@ def died(
             case.start(**options).execute(context)
 
 
-def somebody_starts(case: Case, **more: Any) -> None:
+def somebody_starts(case: Case, times: int = 1, **more: Any) -> None:
     """Start the same as the task, but not by the task."""
     hook = AwsJobHook(case.job_type, aws_conn_id=None)
     operator = case.start()
-    hook.start({**operator.parameters(case.job_type.start), **more})
+    for _ in range(times):
+        hook.start({**operator.parameters(case.job_type.start), **more})
 
 
 def beside(case: Case, aws: Emulator, **settings: Any) -> None:
     """Let several jobs of a target run at a time."""
-    many = {"limit_per_graph": None} if "neptune" in case.name and case.busy is not None else {}
+    many = dict.fromkeys(case.busy or ())
+    if "neptune" in case.name and case.busy is not None:
+        many = {"limit_per_graph": None}
     aws.configure(case.name, **many, **dated(case), **settings)
 
 
@@ -308,6 +311,56 @@ def test_a_mark_that_is_refused_is_left_out(case: Case, aws: Emulator, context: 
     with pytest.raises(AwsApiError, match=mark.refused):
         case.start().execute(Context())
     assert len(aws.journal("StartQuery")) == 4
+
+
+@tokenless
+def test_each_job_that_is_another_s_is_read_once(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read all jobs of a busy account again and again takes longer than a kill may, and is throttled."""
+    beside(case, aws, duration=60)
+    monkeypatch.setattr("airflow_jobs_provider.lost._SKEW", 0.0)
+    somebody_starts(case, times=3)
+    others = aws.jobs()
+    time.sleep(0.05)
+    died(case, context, monkeypatch, sent=False)
+    before = len(aws.journal())
+    case.start(wait_for_completion=False).execute(context.retried())
+    assert case.job_type.list_jobs is not None
+    assert len(aws.journal(case.job_type.list_jobs.api_name)) > 1
+    read = [call for call in aws.journal(case.job_type.describe.api_name) if call["number"] > before]
+    wanted = len(case.job_type.search.looks) > 0 if case.job_type.search else None
+    for job in others:
+        ids = set(job["ids"].values())
+        assert sum(ids <= set(call["parameters"].values()) for call in read) == wanted, ids
+
+
+@marking
+def test_a_kill_does_not_read_all_jobs_of_a_busy_account(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves time for a few: the one that was created when the start was asked for comes first."""
+    beside(case, aws, duration=60)
+    lost = Lost(monkeypatch)
+    operator = case.start()
+
+    def kill() -> None:
+        somebody_starts(case, times=30)
+        # To read all of them, one by one, takes twice as long as there is.
+        aws.fault("delay", delay=0.2, operation=case.job_type.describe.api_name)
+        operator.on_kill()
+
+    with during(aws, case.job_type.start.api_name, kill), pytest.raises(TaskKilledError):
+        operator.execute(context)
+    lost.release()
+    ours, *others = aws.jobs()
+    assert ours["status"] == case.cancelled
+    assert [job["cancels"] for job in others] == [0] * 30
+    calls = aws.journal()
+    cancel = next(call for call in calls if call["operation"] == case.job_type.cancel.api_name)
+    reads = [call for call in calls if call["operation"] == case.job_type.describe.api_name]
+    assert len([call for call in reads if call["number"] < cancel["number"]]) < 30
+    assert set(ours["ids"].values()) <= set(reads[0]["parameters"].values())
 
 
 class Lost:
