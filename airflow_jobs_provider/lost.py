@@ -24,7 +24,7 @@ from airflow_jobs_provider.steps import Log, ReadPage, Steps
 from airflow_jobs_provider.waiting import until_certain
 from airflow_jobs_provider.watch import Errors
 
-# Where the mark stands among what a start has sent of its own.
+# Where the mark, or the label that we have made, stands among what a start has sent of its own.
 MARK = "mark"
 # Seconds by which a worker's clock may be ahead of the service's. Without marks, a larger margin would take
 # jobs that others started shortly before; a smaller one only finds less.
@@ -148,7 +148,10 @@ def _candidates(
                 created = _created(search, listed)
                 distance = math.inf if created is None else abs(created - start.since)
                 found.append((distance, run, listed))
-        step = ReadPage(listing, step.values, page.token) if page.token else None
+        too_old = search.newest_first and any(
+            (_created(search, listed) or math.inf) < _earliest(start, search) for listed in page.items
+        )
+        step = ReadPage(listing, step.values, page.token) if page.token and not too_old else None
     return [(run, listed) for _, run, listed in sorted(found, key=itemgetter(0))]
 
 

@@ -63,6 +63,7 @@ class JobStart:
         self._held = held
         self._values: dict[str, Any] = {}
         self._request = ""
+        self._label_is_ours = False
         self._call = StartCall(operator, context, records, held)
 
     def obtain(self) -> Obtained:
@@ -101,6 +102,7 @@ class JobStart:
         if job_type.label is not None and values[job_type.label] is None:
             mark = mark_for(self._operator, ti, job_type.label, job_type.label_length)
             values[job_type.label] = mark or derive_label(ti, job_type.label_length)
+            self._label_is_ours = True
         asked_for = {key: value for key, value in values.items() if key not in job_type.derived}
         self._values = values
         self._request = fingerprint(
@@ -167,6 +169,8 @@ class JobStart:
             self._refuse_used(run)
         values, sent = marked(self._job_type, self._values, derive_mark(self._context["ti"]))
         sent |= {key: values[key] for key in self._job_type.derived}
+        if self._label_is_ours:
+            sent[MARK] = values[str(self._job_type.label)]
         while True:
             record = self._records.begin(run, sent, self._request)
             if run is not None:

@@ -60,6 +60,7 @@ class UnansweredStart:
         self.in_flight = False
         self.may_exist = may_exist
         self._job_type = job_type
+        self._cannot_list = False
         self._lost = LostStart(job_type, values, record.sent, record.started_at, region, has_siblings)
 
     @property
@@ -88,7 +89,7 @@ class UnansweredStart:
         *,
         longest: float = 0.0,
     ) -> JobRun | None:
-        """Find out which job it has started: its token tells, or the list.
+        """Find out which job it has started: the list tells, or its token.
 
         :param patience: for how many seconds; lists show a new job late.
         :param longest: seconds in which errors of the list that may pass are survived, and in which a job is
@@ -109,10 +110,7 @@ class UnansweredStart:
         try:
             while True:
                 left = began + longest - time.monotonic()
-                if self._job_type.token is None:
-                    finding = drive(look(self._lost, log=log, patience=max(0.0, left)), hook, sleep)
-                else:
-                    finding = self._ask_again(hook)
+                finding = self._ask(hook, log, max(0.0, left), sleep)
                 self.run = self.run or finding.run
                 give_up = began + (longest if finding.left_alone else patience)
                 if self.run is not None or finding.final or time.monotonic() + _PAUSE > give_up:
@@ -125,6 +123,24 @@ class UnansweredStart:
         else:
             self._say(finding, log)
         return self.run
+
+    def _ask(self, hook: AwsJobHook, log: Log, patience: float, sleep: Callable[[float], object]) -> Finding:
+        """Ask once which job it has started.
+
+        The list comes first, also where there is a token: to read it starts nothing, and AWS may throttle a
+        repeated start for longer than there is time.
+        """
+        if self._job_type.token is None:
+            return drive(look(self._lost, log=log, patience=patience), hook, sleep)
+        if self._lost.can_be_found and not self._cannot_list:
+            try:
+                finding = drive(look(self._lost, log=log, patience=0.0), hook, sleep)
+            except AwsApiError as error:
+                self._cannot_list = not error.is_transient
+            else:
+                if finding.run is not None:
+                    return finding
+        return self._ask_again(hook)
 
     def _ask_again(self, hook: AwsJobHook) -> Finding:
         try:

@@ -232,10 +232,10 @@ def test_the_rest_of_the_record_is_there(job_type: JobType, model: Any) -> None:
 def test_a_lost_start_can_be_looked_for(job_type: JobType, model: Any) -> None:
     """A search that misses, or that calls something else a job, fails when a worker has died."""
     search, mark = job_type.search, job_type.mark
-    assert (search is None) == (job_type.token is not None)
-    assert (mark is None) == (search is None or search.marked is None)
+    assert (search is None) == (job_type.token in job_type.identity)
     if search is None:
         return
+    assert (search.marked is None) == (mark is None and job_type.label is None)
     assert job_type.list_jobs is not None
     operation = model.operation_model(job_type.list_jobs.api_name)
     assert search.since is None or search.since in operation.input_shape.members

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.testing import Emulator
 
 marking = of(lambda case: case.job_type.mark is not None)
-unmarked = of(lambda case: case.job_type.search is not None and case.job_type.mark is None)
+unmarked = of(lambda case: case.job_type.search is not None and case.job_type.search.marked is None)
+repeatable = of(lambda case: case.job_type.token is not None and case.job_type.search is not None)
 ids_in_answer = of(lambda case: case.job_type.token not in case.job_type.identity)
 CASES_BY_NAME = {case.name: case for case in CASES}
 MARKING = {case.name: case for case in CASES if case.job_type.mark is not None}
@@ -444,6 +445,100 @@ def test_a_kill_of_a_start_that_was_refused_starts_nothing(
         operator.execute(context)
     assert aws.jobs() == []
     assert len(aws.journal(case.job_type.start.api_name)) == 1
+    # Or else a clear would start the job, to learn what there is to be cancelled.
+    assert context["task_state_store"].values == {}
+
+
+@repeatable
+@pytest.mark.parametrize("may_list", [True, False])
+def test_a_kill_finds_its_job_although_the_repeated_start_is_throttled(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, may_list: bool
+) -> None:
+    """Bedrock takes one start in ten seconds; a job that is not found in four is nobody's."""
+    assert case.job_type.list_jobs is not None
+    aws.configure(case.name, duration=60)
+    if not may_list:  # there is only the token
+        aws.fault("error", code="AccessDeniedException", operation=case.job_type.list_jobs.api_name)
+    lost = Lost(monkeypatch)
+    operator = case.start()
+    seen: list[str] = []
+
+    def kill() -> None:
+        aws.fault("throttle", operation=case.job_type.start.api_name, times=None if may_list else 1)
+        operator.on_kill()
+        seen.extend(job["status"] for job in aws.jobs())
+
+    with during(aws, case.job_type.start.api_name, kill), pytest.raises(TaskKilledError):
+        operator.execute(context)
+    lost.release()
+    assert seen == [case.cancelled]
+    assert len(aws.journal(case.job_type.list_jobs.api_name)) == 1
+
+
+@repeatable
+def test_a_kill_that_cannot_find_its_job_says_so(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A throttled question has not told that no job was started: the next try must ask again."""
+    assert case.job_type.list_jobs is not None
+    aws.configure(case.name, duration=60)
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.list_jobs.api_name)
+    lost = Lost(monkeypatch)
+    operator = case.start()
+
+    def kill() -> None:
+        aws.fault("throttle", operation=case.job_type.start.api_name)
+        operator.on_kill()
+        lost.release()
+
+    with during(aws, case.job_type.start.api_name, kill), monkeypatch.context() as dying:
+        # Airflow kills the process before the answer comes.
+        dying.setattr(StartCall, "_interrupted", lambda *_: None)
+        dying.setattr(StartJobOperator, "_abandon", lambda *_: None)
+        dying.setattr("airflow_jobs_provider.operators.starting.JobRecordStore.started", lambda *_: None)
+        with pytest.raises(TaskKilledError):
+            operator.execute(context)
+    assert "what try 1 may have started was not found: " in capsys.readouterr().out
+    aws.clear_faults()
+    aws.settle(case.name, {}, case.succeeded)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert only_job(aws)["cancels"] == 0
+
+
+@repeatable
+@pytest.mark.parametrize("cleared", [False, True])
+def test_the_next_try_asks_until_it_is_no_more_throttled(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, cleared: bool
+) -> None:
+    """A throttled question has found nothing out: it neither starts another job nor fails the task."""
+    aws.script(case.name, duration=60 if cleared else 0.2)
+    aws.configure(case.name, duration=0.2)
+    died(case, context, monkeypatch)
+    aws.fault("throttle", operation=case.job_type.start.api_name, times=5)
+    later = context.cleared() if cleared else context.retried()
+    assert case.start().execute(later)["status"] == case.succeeded
+    ended = [case.cancelled, case.succeeded] if cleared else [case.succeeded]
+    assert [job["status"] for job in aws.jobs()] == ended
+
+
+@repeatable
+def test_a_next_try_that_is_throttled_to_the_end_forgets_nothing(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not found out today must be found out tomorrow."""
+    aws.configure(case.name, duration=0.2)
+    died(case, context, monkeypatch)
+    aws.fault("throttle", operation=case.job_type.start.api_name)
+    later = context.retried()
+    with pytest.raises(AwsApiError, match="it may have been, and be running"):
+        case.start().execute(later)
+    aws.clear_faults()
+    assert case.start().execute(later.retried())["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
 
 
 @ids_in_answer

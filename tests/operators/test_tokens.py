@@ -12,14 +12,15 @@ from tests.conftest import TaskInstance
 
 
 def test_a_label_says_who_started_the_job() -> None:
-    """Who finds a running job in the console must know whom to ask."""
+    """Who finds a running job in the console must know whom to ask, and a kill which one is its own."""
     ti = TaskInstance(dag_id="sales", map_index=3)
     assert derive_label(ti, 200) == (
-        "Airflow DAG sales, run scheduled__2026-11-22T05:00:00+00:00, task refresh [3], try 1"
+        "Airflow DAG sales, run scheduled__2026-11-22T05:00:00+00:00, task refresh [3], try 1, "
+        + derive_mark(ti)[-24:]
     )
     long = TaskInstance(dag_id="d" * 250, task_id="t" * 250, run_id="r" * 250, map_index=1000, try_number=100)
     assert len(derive_label(long, 200)) == 200
-    assert derive_label(long, 200).endswith(" [1000], try 100")
+    assert re.search(r" \[1000\], try 100, [0-9a-f]{24}$", derive_label(long, 200))
 
 
 def test_tokens_are_readable_valid_and_the_same_for_the_same_try() -> None:
