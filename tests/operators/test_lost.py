@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from airflow_jobs_provider.exceptions import AwsApiError, JobCancelledError, TaskKilledError
+from airflow_jobs_provider.exceptions import AwsApiError, JobCancelledError, JobExistsError, TaskKilledError
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.lost import MARK
 from airflow_jobs_provider.operators.asking import StartCall
@@ -410,6 +410,27 @@ def test_a_kill_finds_out_what_an_unanswered_start_has_started(
     lost.release()
     assert seen == [case.cancelled]
     assert len(aws.jobs()) == 1
+
+
+@repeatable
+def test_a_kill_leaves_the_old_job_of_a_token_that_was_used_before(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token of the author's own may be answered with yesterday's job: this task has not started that."""
+    aws.configure(case.name, duration=60)
+    own: dict[str, Any] = {str(case.job_type.token): case.token, str(case.job_type.label): "nightly"}
+    somebody_starts(case, **own)
+    # Yesterday's: what is a moment older than the start counts as old.
+    monkeypatch.setattr("airflow_jobs_provider.operators.unanswered._SKEW", -0.01)
+    # The killer waits for an answer for longer than that.
+    aws.fault("delay", delay=0.3, operation=case.job_type.start.api_name, times=1)
+    operator = case.start(**own)
+    with (
+        during(aws, case.job_type.start.api_name, operator.on_kill, since=len(aws.journal())),
+        pytest.raises((TaskKilledError, JobExistsError)),
+    ):
+        operator.execute(context)
+    assert only_job(aws)["cancels"] == 0
 
 
 def test_a_kill_during_a_slow_start_leaves_nothing(case: Case, aws: Emulator, context: Context) -> None:

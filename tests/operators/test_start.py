@@ -58,11 +58,14 @@ def only_job(aws: Emulator) -> dict[str, Any]:
 
 
 @contextmanager
-def during(aws: Emulator, operation: str, act: Callable[[], object]) -> Iterator[None]:
-    """Do something beside the block, as soon as it has called an operation."""
+def during(aws: Emulator, operation: str, act: Callable[[], object], since: int = 0) -> Iterator[None]:
+    """Do something beside the block, as soon as it has called an operation.
+
+    :param since: the number of the last call before the block.
+    """
 
     def when_called() -> None:
-        while not aws.journal(operation):
+        while not aws.journal(operation, since):
             time.sleep(0.01)
         act()
 
@@ -550,6 +553,22 @@ def test_a_kill_before_the_start_starts_nothing(
         operator.execute(context)
     assert aws.jobs() == []
     assert context["task_state_store"].values == {}
+
+
+def test_a_kill_before_the_deferral_hands_nothing_over(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that was told to end would otherwise be deferred, with a trigger for a job that is cancelled."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start(deferrable=True)
+
+    def killed(*_: Any) -> None:
+        operator.on_kill()
+
+    monkeypatch.setattr("airflow_jobs_provider.operators.base.claim", killed)
+    with pytest.raises(TaskKilledError):
+        operator.execute(context)
+    assert only_job(aws)["status"] == case.cancelled
 
 
 def test_a_kill_that_comes_before_aws_knows_the_job_cancels_it(
