@@ -70,7 +70,7 @@ BEDROCK_INGESTION = JobType(
     token_lengths=(33, 256),
     label="description",
     # StartIngestionJob is taken once in ten seconds, so that to repeat it may take longer than a kill leaves.
-    search=Search(created="startedAt", marked="description", newest_first=True),
+    search=Search(created="startedAt", text="description", newest_first=True),
     status="status",
     states={
         "STARTING": JobState.RUNNING,

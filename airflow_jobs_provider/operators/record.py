@@ -25,8 +25,8 @@ class JobRecord:
     """One try's job.
 
     :param run: its identity; ``None`` where only the start's answer tells it and has not come.
-    :param sent: what of the request differs from try to try: the idempotency token, the label, the mark; and
-        what a list must be told to find the mark.
+    :param sent: what of the request differs from try to try: the idempotency token, the label, the comment;
+        and what a list must be told to find the comment.
     :param request: fingerprint of what else was asked for.
     :param ti_id: the task instance's id; Airflow makes a new one for every try.
     :param try_number: of that try.

@@ -52,7 +52,7 @@ def is_mapped(ti: Any) -> bool:
     return bool(ti.map_index >= 0)
 
 
-def derive_mark(ti: Any) -> str:
+def derive_comment(ti: Any) -> str:
     """Return what a comment in a statement says: which try of which task has sent it, for people and for us.
 
     Its end is a hash that only this try has. No character of it ends a comment.
@@ -63,7 +63,7 @@ def derive_mark(ti: Any) -> str:
     return _LABEL.format(dag, run, task, mapped, ti.try_number, _digest(ti))
 
 
-# Characters of the names in a mark: a statement has 10,000 at the most.
+# Characters of the names in a comment: a statement has 10,000 at the most.
 _LONGEST_NAMES = 150
 _LABEL = "Airflow DAG {}, run {}, task {}{}, try {}, {}"
 

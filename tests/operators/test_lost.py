@@ -14,7 +14,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_jobs_provider.exceptions import AwsApiError, JobCancelledError, JobExistsError, TaskKilledError
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
-from airflow_jobs_provider.lost import MARK
+from airflow_jobs_provider.lost import COMMENT
 from airflow_jobs_provider.operators.asking import StartCall
 from airflow_jobs_provider.operators.base import StartJobOperator
 from tests.cases import CASES, Case
@@ -24,12 +24,12 @@ from tests.operators.test_start import during, of, only_job, tokenless
 if TYPE_CHECKING:
     from airflow_jobs_provider.testing import Emulator
 
-marking = of(lambda case: case.job_type.mark is not None)
-unmarked = of(lambda case: case.job_type.search is not None and case.job_type.search.marked is None)
+commenting = of(lambda case: case.job_type.comment is not None)
+compared = of(lambda case: case.job_type.search is not None and case.job_type.search.text is None)
 repeatable = of(lambda case: case.job_type.token is not None and case.job_type.search is not None)
 ids_in_answer = of(lambda case: case.job_type.token not in case.job_type.identity)
 CASES_BY_NAME = {case.name: case for case in CASES}
-MARKING = {case.name: case for case in CASES if case.job_type.mark is not None}
+COMMENTING = {case.name: case for case in CASES if case.job_type.comment is not None}
 
 
 def died(
@@ -98,8 +98,8 @@ def test_a_clear_ends_the_job_of_a_lost_answer(
     assert first["ended"] <= second["created"]
 
 
-@marking
-def test_a_marked_job_is_found_although_the_request_has_changed(
+@commenting
+def test_a_commented_job_is_found_although_the_request_has_changed(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A DAG that was mended after the crash must still end what the broken one has started."""
@@ -110,7 +110,7 @@ def test_a_marked_job_is_found_although_the_request_has_changed(
     assert [job["status"] for job in aws.jobs()] == [case.cancelled, case.succeeded]
 
 
-@marking
+@commenting
 def test_the_same_query_of_somebody_else_is_not_touched(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,7 +124,7 @@ def test_the_same_query_of_somebody_else_is_not_touched(
     assert len(aws.jobs()) == 2
 
 
-@unmarked
+@compared
 def test_a_job_of_before_is_not_touched(
     case: Case,
     aws: Emulator,
@@ -158,9 +158,9 @@ def test_siblings_of_a_mapped_task_do_not_touch_each_other(
     case.start(wait_for_completion=False).execute(cleared)
     assert [job["cancels"] for job in aws.jobs()] == [0, 0]
     told = capsys.readouterr().out
-    assert ("mapped beside this one" in told) == (case.job_type.mark is None)
+    assert ("mapped beside this one" in told) == (case.job_type.comment is None)
     assert (f"aws {case.job_type.service} {case.job_type.cancel.cli_name} " in told) == (
-        case.job_type.mark is None
+        case.job_type.comment is None
     )
 
 
@@ -176,8 +176,8 @@ def test_of_two_jobs_that_match_none_is_touched(
     beside(case, aws, duration=60)
     died(case, context, monkeypatch)
     sent = only_job(aws)["parameters"]
-    mark = case.job_type.mark
-    again = {mark.parameter: sent[case.job_type.parameters[mark.parameter].api]} if mark else {}
+    comment = case.job_type.comment
+    again = {comment.parameter: sent[case.job_type.parameters[comment.parameter].api]} if comment else {}
     somebody_starts(case, **again)
     case.start(wait_for_completion=False).execute(context.cleared())
     assert [job["cancels"] for job in aws.jobs()] == [0, 0, 0]
@@ -232,7 +232,7 @@ def test_a_parameter_that_no_list_tells_is_not_guessed(
     assert "AWS does not tell with which fail_on_error it was started" in capsys.readouterr().out
 
 
-@unmarked
+@compared
 def test_a_job_that_does_something_else_is_no_match(
     case: Case,
     aws: Emulator,
@@ -259,7 +259,7 @@ def test_a_job_that_does_something_else_is_no_match(
         ("logs-query", {"query_language": "PPL"}),
     ],
 )
-def test_a_query_without_room_for_a_mark_is_sent_as_it_is(
+def test_a_query_without_room_for_a_comment_is_sent_as_it_is(
     aws: Emulator,
     context: Context,
     monkeypatch: pytest.MonkeyPatch,
@@ -267,9 +267,9 @@ def test_a_query_without_room_for_a_mark_is_sent_as_it_is(
     name: str,
     options: dict[str, Any],
 ) -> None:
-    """A mark must never be why AWS refuses a query; what cannot be found then is said when it matters."""
+    """A comment must never be why AWS refuses a query; what cannot be found then is said when it matters."""
     store = "12345678-abcd-1234-abcd-123456789012"
-    case = MARKING[name]
+    case = COMMENTING[name]
     given: dict[str, Any] = json.loads(json.dumps(options).replace("{store}", store))
     aws.configure(name, duration=0.1)
     died(case, context, monkeypatch, **given)
@@ -277,39 +277,39 @@ def test_a_query_without_room_for_a_mark_is_sent_as_it_is(
     assert not any("Airflow" in str(value) for value in sent.values())
     assert "cannot be looked for" not in capsys.readouterr().out
     case.start(**given).execute(context.retried())
-    assert "cannot be looked for: there is no mark" in capsys.readouterr().out
+    assert "cannot be looked for: it has no comment" in capsys.readouterr().out
 
 
-@marking
-def test_the_mark_is_sent_and_nothing_else_changes(case: Case, aws: Emulator, context: Context) -> None:
+@commenting
+def test_the_comment_is_sent_and_nothing_else_changes(case: Case, aws: Emulator, context: Context) -> None:
     """The statement that authors see, and that is compared from try to try, must stay theirs."""
-    mark = case.job_type.mark
-    assert mark is not None
+    comment = case.job_type.comment
+    assert comment is not None
     aws.configure(case.name, duration=0.1)
     operator = case.start()
-    written = getattr(operator, mark.parameter)
+    written = getattr(operator, comment.parameter)
     operator.execute(context)
-    sent = only_job(aws)["parameters"][case.job_type.parameters[mark.parameter].api]
-    comment, _, rest = sent.partition("\n")
-    said = context["task_state_store"].values["aws_job"]["sent"][MARK]
-    assert (comment, rest) == (mark.comment.format(said), written)
-    assert getattr(operator, mark.parameter) == written
+    sent = only_job(aws)["parameters"][case.job_type.parameters[comment.parameter].api]
+    line, _, rest = sent.partition("\n")
+    said = context["task_state_store"].values["aws_job"]["sent"][COMMENT]
+    assert (line, rest) == (comment.template.format(said), written)
+    assert getattr(operator, comment.parameter) == written
     assert re.search(r"Airflow DAG finance, run \S+, task refresh, try 1, [0-9a-f]{24}", said)
 
 
-@marking
-def test_a_mark_that_is_refused_is_left_out(case: Case, aws: Emulator, context: Context) -> None:
+@commenting
+def test_a_comment_that_is_refused_is_left_out(case: Case, aws: Emulator, context: Context) -> None:
     """A parser that takes no comment must not fail a query that worked before; a bad query still fails."""
-    mark, job_type = case.job_type.mark, case.job_type
-    assert mark is not None
+    comment, job_type = case.job_type.comment, case.job_type
+    assert comment is not None
     aws.configure(case.name, duration=0.1)
-    aws.fault("error", code=mark.refused, service=job_type.service, operation="StartQuery", times=1)
+    aws.fault("error", code=comment.refused, service=job_type.service, operation="StartQuery", times=1)
     operator = case.start()
     assert operator.execute(context)["status"] == case.succeeded
-    api = job_type.parameters[mark.parameter].api
-    assert only_job(aws)["parameters"][api] == getattr(operator, mark.parameter)
-    aws.fault("error", code=mark.refused, service=job_type.service, operation="StartQuery")
-    with pytest.raises(AwsApiError, match=mark.refused):
+    api = job_type.parameters[comment.parameter].api
+    assert only_job(aws)["parameters"][api] == getattr(operator, comment.parameter)
+    aws.fault("error", code=comment.refused, service=job_type.service, operation="StartQuery")
+    with pytest.raises(AwsApiError, match=comment.refused):
         case.start().execute(Context())
     assert len(aws.journal("StartQuery")) == 4
 
@@ -330,13 +330,13 @@ def test_each_job_that_is_another_s_is_read_once(
     assert case.job_type.list_jobs is not None
     assert len(aws.journal(case.job_type.list_jobs.api_name)) > 1
     read = [call for call in aws.journal(case.job_type.describe.api_name) if call["number"] > before]
-    wanted = len(case.job_type.search.looks) > 0 if case.job_type.search else None
+    wanted = len(case.job_type.search.reads) > 0 if case.job_type.search else None
     for job in others:
         ids = set(job["ids"].values())
         assert sum(ids <= set(call["parameters"].values()) for call in read) == wanted, ids
 
 
-@marking
+@commenting
 def test_a_kill_does_not_read_all_jobs_of_a_busy_account(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -610,7 +610,7 @@ def test_a_time_out_finds_out_what_an_unanswered_start_has_started(
     assert only_job(aws)["status"] == case.cancelled
 
 
-@unmarked
+@compared
 def test_a_job_whose_age_comes_late_is_awaited(case: Case, aws: Emulator, context: Context) -> None:
     """Neptune tells when a task was created only when it is at work; until then it may be a job of before."""
     aws.configure(case.name, duration=2, timeline={"INITIALIZING": 1.5})
@@ -631,7 +631,7 @@ def test_a_lost_answer_of_which_nothing_is_listed_fails_the_try(
     assert context["task_state_store"].values["aws_job"]["confirmed"] is False
 
 
-@unmarked
+@compared
 def test_a_job_that_has_failed_is_no_match(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -646,7 +646,7 @@ def test_a_job_that_has_failed_is_no_match(
     assert len(aws.jobs()) == 2
 
 
-@unmarked
+@compared
 def test_what_was_created_much_later_is_no_match(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
