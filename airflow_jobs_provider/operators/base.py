@@ -13,7 +13,8 @@ from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFou
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
-from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
+from airflow_jobs_provider.operators.common import PATIENCE
+from airflow_jobs_provider.operators.deferral import DeferringOperator
 from airflow_jobs_provider.operators.handover import ended_instead
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.marks import marks_jobs
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
 
-class StartJobOperator(AwsJobOperator):
+class StartJobOperator(DeferringOperator):
     """Start an AWS job, wait for it, and cancel it when the task no longer wants it.
 
     :param wait_for_completion: wait until the job has ended, and fail if it failed.
