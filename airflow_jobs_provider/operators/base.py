@@ -119,7 +119,8 @@ class StartJobOperator(DeferringOperator):
         """Go on after a deferral.
 
         A deferral that timed out and a trigger that failed never call the trigger's ``on_kill``, and Airflow
-        drops what was given to ``defer``: the job is looked up in the record.
+        3.3 resumes the task with ``__fail__``, without what was given to ``defer`` (seen elsewhere, too, in
+        apache/airflow#67382): the job is looked up in the record.
         """
         if next_method != TRIGGER_FAIL_REPR:
             return super().resume_execution(next_method, next_kwargs, context)
@@ -145,7 +146,11 @@ class StartJobOperator(DeferringOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Cancel the job. Airflow calls this from a signal handler, 5 seconds before it kills the process."""
+        """Cancel the job.
+
+        Airflow calls this from its handler of SIGTERM (apache/airflow#53718), 5 seconds before it kills the
+        process. The handler returns, and ``execute`` runs on (apache/airflow#73395).
+        """
         if self._held is not None:
             self._held.kill()
 

@@ -37,7 +37,8 @@ class AwsJobOperator(AwsOperator):
     :param deferrable: wait in the triggerer, without a worker slot; default: the setting
         ``[operators] default_deferrable``.
     :param multiple_outputs: push each item of the result as an XCom of its own, too, so that
-        ``start.output["ingestion_id"]`` and the like can be given to other operators.
+        ``start.output["ingestion_id"]`` and the like can be given to other operators: Airflow takes that for
+        the key of an XCom (apache/airflow#16618).
     """
 
     job_type: ClassVar[JobType]

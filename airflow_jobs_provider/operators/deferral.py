@@ -33,7 +33,7 @@ class DeferringOperator(AwsJobOperator):
     def deadline(self, context: Context) -> float | None:
         """Return when ``execution_timeout`` is over, counted from the start of the try.
 
-        Airflow itself does not enforce it while a task is deferred.
+        Airflow 3.3 itself does not enforce it while a task is deferred (apache/airflow#69678).
         """
         if self.execution_timeout is None:
             return None
@@ -75,7 +75,8 @@ class DeferringOperator(AwsJobOperator):
     def resumed(self, event: Mapping[str, Any] | None, wait: Mapping[str, Any] | None) -> Wait:
         """Return what was given to ``defer``.
 
-        ``dag.test()`` of Airflow 3.3 drops it where there is an event; the event has it, too.
+        ``dag.test()`` of Airflow 3.3 drops it where there is an event (mended for a later one by
+        apache/airflow#69942); the event has it, too.
         """
         known = wait or event
         if not isinstance(known, Mapping) or "run" not in known:
@@ -96,7 +97,8 @@ class DeferringOperator(AwsJobOperator):
         """
         run = wait.run
         if not isinstance(event, Mapping) or event.get("run") != run.to_json():
-            # On SQLite, Airflow gives a new trigger the id of an old one: another task's event can come here.
+            # On SQLite, Airflow's table of triggers has no AUTOINCREMENT, so that a new trigger gets the id
+            # of a deleted one: another task's event can come here.
             self.log.warning("the event is not about %s; looking at the job itself", name(run))
             return self.look(run, wait.started_at, sleep=sleep)
         if "error" in event:
