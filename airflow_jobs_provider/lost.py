@@ -207,7 +207,7 @@ def _judged(start: LostStart, matches: list[tuple[JobRun, Mapping[str, Any]]]) -
         certain = tuple(run for run, record in matches if _is_told(search, asked, record))
         runs = tuple(run for run, record in matches if run in certain or _is_running(start, record))
     if not runs:
-        return Found(None, (), "none that is listed is certainly its")
+        return Found(None, (), "no job that is listed is its own")
     if len(runs) > 1:
         many = f"{len(runs)} jobs match, and it can have started one only"
         return Found(None, runs, many, final=len(certain) > 1)
