@@ -12,7 +12,10 @@ import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
 from airflow_jobs_provider.exceptions import JobCancelledError, TaskKilledError
+from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.operators.asking import StartCall
+from airflow_jobs_provider.operators.base import StartJobOperator
 from tests.cases import CASES, Case
 
 if TYPE_CHECKING:
@@ -72,6 +75,35 @@ def crashed(case: Case, aws: Emulator, context: Context, **options: Any) -> dict
     """Start a job and lose the worker: what a SIGKILL leaves."""
     deferred(case.start(**options, deferrable=True), context)
     return only_job(aws)
+
+
+@contextmanager
+def death(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """Let nothing that the block breaks off be tidied up: its process is dead."""
+    with monkeypatch.context() as dying:
+        dying.setattr(StartCall, "_interrupted", lambda *_: None)
+        dying.setattr(StartJobOperator, "_abandon", lambda *_: None)
+        yield dying
+
+
+def died(
+    case: Case, context: Context, monkeypatch: pytest.MonkeyPatch, *, sent: bool = True, **options: Any
+) -> None:
+    """Lose the worker between the start and the record of it: what a SIGKILL leaves.
+
+    :param sent: AWS has carried the start out.
+    """
+    start = AwsJobHook.start
+
+    def die(hook: AwsJobHook, values: Any) -> Any:
+        if sent:
+            start(hook, values)
+        raise SystemExit
+
+    with death(monkeypatch) as dying:
+        dying.setattr(AwsJobHook, "start", die)
+        with pytest.raises(SystemExit):
+            case.start(**options).execute(context)
 
 
 def killed(

@@ -13,12 +13,12 @@ import pytest
 from airflow_jobs_provider.exceptions import AwsApiError, JobExistsError, TaskKilledError
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.lost import COMMENT
-from airflow_jobs_provider.operators.asking import StartCall
-from airflow_jobs_provider.operators.base import StartJobOperator
 from tests.cases import CASES, Case
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import (
     check_replaced,
+    death,
+    died,
     during,
     ids_in_answer,
     killed,
@@ -36,28 +36,6 @@ compared = of(lambda case: case.job_type.search is not None and case.job_type.se
 repeatable = of(lambda case: case.job_type.token is not None and case.job_type.search is not None)
 CASES_BY_NAME = {case.name: case for case in CASES}
 COMMENTING = {case.name: case for case in CASES if case.job_type.comment is not None}
-
-
-def died(
-    case: Case, context: Context, monkeypatch: pytest.MonkeyPatch, *, sent: bool = True, **options: Any
-) -> None:
-    """Lose the worker between the start and the record of it: what a SIGKILL leaves.
-
-    :param sent: AWS has carried the start out.
-    """
-    start = AwsJobHook.start
-
-    def die(hook: AwsJobHook, values: Any) -> Any:
-        if sent:
-            start(hook, values)
-        raise SystemExit
-
-    with monkeypatch.context() as dying:
-        dying.setattr(AwsJobHook, "start", die)
-        dying.setattr(StartCall, "_interrupted", lambda *_: None)
-        dying.setattr(StartJobOperator, "_abandon", lambda *_: None)
-        with pytest.raises(SystemExit):
-            case.start(**options).execute(context)
 
 
 def somebody_starts(case: Case, times: int = 1, **more: Any) -> None:
@@ -510,10 +488,8 @@ def test_a_kill_that_cannot_find_its_job_says_so(
         operator.on_kill()
         lost.release()
 
-    with during(aws, case.job_type.start.api_name, kill), monkeypatch.context() as dying:
-        # Airflow kills the process before the answer comes.
-        dying.setattr(StartCall, "_interrupted", lambda *_: None)
-        dying.setattr(StartJobOperator, "_abandon", lambda *_: None)
+    # Airflow kills the process before the answer comes.
+    with during(aws, case.job_type.start.api_name, kill), death(monkeypatch) as dying:
         dying.setattr("airflow_jobs_provider.operators.starting.JobRecordStore.started", lambda *_: None)
         with pytest.raises(TaskKilledError):
             operator.execute(context)

@@ -20,7 +20,6 @@ from airflow_jobs_provider.exceptions import (
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun
-from airflow_jobs_provider.operators.asking import StartCall
 from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.held import HeldJob
@@ -30,7 +29,9 @@ from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import (
     check_replaced,
     crashed,
+    death,
     deferred,
+    died,
     during,
     killed,
     named_before,
@@ -190,10 +191,8 @@ def died_in_the_start(case: Case, context: Context, monkeypatch: pytest.MonkeyPa
     def die(*_: Any) -> None:
         raise SystemExit
 
-    with monkeypatch.context() as dying:
+    with death(monkeypatch) as dying:
         dying.setattr(HeldJob, "sleep", die)
-        dying.setattr(StartCall, "_interrupted", lambda *_: None)
-        dying.setattr(StartJobOperator, "_abandon", lambda *_: None)
         with pytest.raises(SystemExit):
             case.start().execute(context)
 
@@ -676,15 +675,7 @@ def test_a_start_without_token_that_was_never_answered_is_said(
 ) -> None:
     """Where the API has no token, on-call must at least be told that a job may be running."""
     aws.configure(case.job_type.name, duration=0.2)
-
-    def die(*_: Any) -> None:
-        raise SystemExit
-
-    with monkeypatch.context() as dying:
-        dying.setattr("airflow_jobs_provider.hooks.aws_job.AwsJobHook.start", die)
-        dying.setattr(StartCall, "_interrupted", lambda *_: None)
-        with pytest.raises(SystemExit):
-            case.start().execute(context)
+    died(case, context, monkeypatch, sent=False)
     assert case.start().execute(context.retried())["status"] == case.succeeded
     assert (
         "try 1 was about to start a job and never heard of it; it may be running" in capsys.readouterr().out
