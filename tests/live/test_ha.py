@@ -187,7 +187,8 @@ def test_frozen_triggerer(cells: Cells, postgres: PostgresServer) -> None:
         cell.succeed(second)
         cell.sees("success", try_number=2)
         assert cell.statuses() == [cell.case.cancelled, cell.case.succeeded]
-        assert cell.jobs()[1]["cancels"] == 0
+        # One that has ended may be asked to end, too: Airflow can tell a triggerer of a kill after the event.
+        assert cell.jobs()[1]["cancel_requested"] is None
 
     cells.each(is_left_alone, late + cleared)
     cells.each(starts_anew, cleared)
