@@ -118,6 +118,7 @@ def kept_and_trigger_fails(cell: Cell, mode: str) -> None:
     cell.start(f"{mode}_keep_with_a_trigger_that_fails")
     cell.until(lambda: "taking over" in cell.log(2), "the job is taken over")
     cell.sees("failed", try_number=2)
+    assert "may go on: it is not to be cancelled with this task" in cell.logs()
     assert cell.history() == ["running"]
 
 
