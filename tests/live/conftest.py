@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.testing import EmulatorClient
 
 
+# Their asserts are to tell as much as a test's own.
+pytest.register_assert_rewrite("tests.live.rows")
+
 _SEEN = Seen()
 
 
