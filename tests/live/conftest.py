@@ -11,6 +11,7 @@ import pytest
 from tests.live.airflow import LocalAirflow, aws_connection
 from tests.live.cells import Cells
 from tests.live.emulator import emulated_aws
+from tests.live.job_types import IMPORTS
 from tests.live.looks import PAUSE
 from tests.live.postgres import PostgresServer
 from tests.live.table import Seen
@@ -94,6 +95,7 @@ def airflow(emulator: EmulatorClient, postgres: PostgresServer) -> Iterator[Loca
         dags=Path(__file__).parent / "dags",
         connections={"aws_default": aws_connection(emulator.url)},
         database=postgres.url,
+        preload=IMPORTS,
         env={DEPLOYMENT_ID: "live"},
     ) as airflow:
         airflow.look_every = PAUSE

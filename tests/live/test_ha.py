@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.live.airflow import LocalAirflow, aws_connection
+from tests.live.job_types import IMPORTS
 from tests.live.looks import PAUSE
 from tests.live.postgres import PostgresServer
 
@@ -48,6 +49,7 @@ def airflow(emulator: EmulatorClient, postgres: PostgresServer) -> Iterator[Loca
         env=ENV,
         triggerers=2,
         database=postgres.url,
+        preload=IMPORTS,
     ) as airflow:
         airflow.look_every = PAUSE
         yield airflow
