@@ -1,13 +1,16 @@
 """The job of a start that was never answered, and that no token tells: looked for in what the API lists.
 
-No input or output: the look is a generator of :mod:`~airflow_jobs_provider.steps`.
+No input or output: the search is a generator of :mod:`~airflow_jobs_provider.steps`.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from operator import itemgetter
 from typing import Any
 
 import jmespath
@@ -21,13 +24,13 @@ from airflow_jobs_provider.steps import Log, ReadPage, Steps
 from airflow_jobs_provider.waiting import until_certain
 from airflow_jobs_provider.watch import Errors
 
-# Where the mark stands among what a start has sent of its own.
-MARK = "mark"
-# Seconds by which a worker's clock may be ahead of the service's. Without marks, a larger margin would take
-# jobs that others started shortly before; a smaller one only finds less.
+# Where the comment, or the label that we have made, stands among what a start has sent of its own.
+COMMENT = "comment"
+# Seconds by which a worker's clock may be ahead of the service's. Without a comment, a larger margin would
+# take jobs that others started shortly before; a smaller one only finds less.
 _SKEW = 10.0
-# The same where a mark tells whose job it is: AWS refuses requests of clocks that are further off.
-_SKEW_OF_MARKED = 300.0
+# The same where a comment tells whose job it is: AWS refuses requests of clocks that are further off.
+_SKEW_WITH_COMMENT = 300.0
 # Seconds within which a start was carried out: it may have been asked for again for two minutes. What was
 # created later is somebody else's.
 _WITHIN = 600.0
@@ -38,9 +41,11 @@ class LostStart:
     """A start that was never answered.
 
     :param values: what it asked for, by our names.
-    :param sent: what of it was its try's own: the mark, and what the list must be told.
+    :param sent: what of it was its try's own: the comment, and what the list must be told.
     :param since: when it was asked for (seconds since the epoch).
     :param has_siblings: the task is mapped: others may ask for the same at the same time.
+    :ivar ruled_out: the ids of jobs that are certainly another start's, and stay so: in an account that runs
+        many, only what is new is read when the list is looked through again.
     """
 
     job_type: JobType
@@ -49,23 +54,24 @@ class LostStart:
     since: float
     region: str
     has_siblings: bool
+    ruled_out: set[frozenset[tuple[str, str]]] = field(default_factory=set, init=False, compare=False)
 
     @property
     def can_be_found(self) -> bool:
         """Whether a list can tell which job it has started."""
         search = self.job_type.search
-        needed = () if search is None or search.marked is None else (MARK, *search.within)
+        needed = () if search is None or search.text is None else (COMMENT, *search.within)
         return search is not None and all(name in self.sent for name in needed)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a look at the list has found.
+class Found:
+    """What a search of the list has found.
 
     :param run: the job that is certainly the start's.
     :param left_alone: those that may be, and that nobody must touch for that.
     :param because: why not, in words.
-    :param final: another look would find the same.
+    :param final: another search would find the same.
     """
 
     run: JobRun | None = None
@@ -74,67 +80,115 @@ class Finding:
     final: bool = False
 
 
-def marked(
-    job_type: JobType, values: Mapping[str, Any], mark: str
+def commented(
+    job_type: JobType, values: Mapping[str, Any], text: str
 ) -> tuple[Mapping[str, Any], dict[str, str]]:
-    """Return a start's parameters with a mark, and what finds its job by it; as they are, without room."""
-    with_mark = job_type.marked(values, mark)
-    if with_mark is None:
+    """Return a start's parameters with a comment, and what finds its job by it; as they are, without room."""
+    with_comment = job_type.with_comment(values, text)
+    if with_comment is None:
         return values, {}
-    return with_mark, {MARK: mark, **job_type.told_within(values)}
+    return with_comment, {COMMENT: text, **job_type.told_within(values)}
 
 
-def look(start: LostStart, *, log: Log, patience: float) -> Steps[Finding]:
-    """Look once through the list.
+def search_for(start: LostStart, *, log: Log, patience: float) -> Steps[Found]:
+    """Look once through the list, at the jobs first that were created when the start was asked for.
 
-    A job is the start's if it has its mark. Without marks it must be the only one that does what was asked
-    for and was created since, and no sibling of a mapped task may have asked for the same.
+    A job is the start's if it has its comment. Without comments it must be the only one that does what was
+    asked for and was created since, and no sibling of a mapped task may have asked for the same.
 
-    :param patience: seconds in which errors that may pass are survived, for each page.
+    :param patience: seconds in which errors that may pass are survived, and after which only one more job is
+        read. One that has the comment is the start's also if others were not read; without comments none is.
     :raises AwsApiError: for an error that does not pass; the right to list may be missing.
     """
     job_type = start.job_type
-    search, listing = job_type.search, job_type.list_jobs
+    search = job_type.search
     assert search is not None  # noqa: S101 - asked before: can_be_found
-    assert listing is not None  # noqa: S101 - what has a search has a list
-    earliest = start.since - (_SKEW if search.marked is None else _SKEW_OF_MARKED)
-    if search.since is not None:
-        moment = datetime.fromtimestamp(earliest, timezone.utc)
-        listing = replace(listing, constants={**listing.constants, search.since: moment})
-    failed = Errors(f"the list of jobs on {job_type.describe_target(start.values)}", log).survive
+    end = time.monotonic() + patience
+    errors = Errors(f"the list of jobs on {job_type.describe_target(start.values)}", log)
     matches: list[tuple[JobRun, Mapping[str, Any]]] = []
-    step: ReadPage | None = ReadPage(listing, {**start.values, **start.sent})
-    while step is not None:
-        page = yield from until_certain(step, failed, patience)
-        for listed in page.items:
-            run = job_type.run_of(start.values, start.region, listed)
-            dead = job_type.read_record(listed).state in (JobState.FAILED, JobState.CANCELLED)
-            # Of a dead job nothing is left to be seen to, and the try before may have left one.
-            if run is None or dead or not _may_be(start, listed, earliest):
-                continue
-            record = dict(listed)
-            ids = {**run.ids, **{name: jmespath.search(path, listed) for name, path in search.ids.items()}}
-            for name, operation in search.looks.items():
-                try:
-                    answer = yield from until_certain(ReadPage(operation, ids), failed, patience)
-                except AwsApiError as error:
-                    # Deleted meanwhile, or not there yet: what it would tell is not known.
-                    if error.meaning is not ErrorKind.NOT_FOUND:
-                        raise
-                else:
-                    record[name] = answer.answer
-            if _may_be(start, record, earliest) and _has_mark(start, record):
-                matches.append((run, record))
-        step = ReadPage(listing, step.values, page.token) if page.token else None
+    all_read = True
+    candidates = yield from _candidates(start, search, errors, patience)
+    for number, (run, listed) in enumerate(candidates):
+        left = end - time.monotonic()
+        if number > 0 and left <= 0 and search.reads:
+            all_read = False
+            break
+        record = yield from _read(search, run, listed, errors, left)
+        if not _may_be(start, record):
+            start.ruled_out.add(_key(run))
+        elif search.text is None or start.sent[COMMENT] in (jmespath.search(search.text, record) or ""):
+            matches.append((run, record))
+        elif jmespath.search(search.text, record) is not None:
+            start.ruled_out.add(_key(run))
+    if not all_read and (search.text is None or not matches):
+        late = f"there are more jobs than can be read in {patience:.1f} seconds"
+        return Found(None, tuple(run for run, _ in matches), late)
     return _judged(start, matches)
 
 
-def _may_be(start: LostStart, record: Mapping[str, Any], earliest: float) -> bool:
+def _candidates(
+    start: LostStart, search: Search, errors: Errors, patience: float
+) -> Steps[list[tuple[JobRun, Mapping[str, Any]]]]:
+    """Read the list, and return what may be the start's job, that which is nearest to it in time first."""
+    job_type, listing = start.job_type, start.job_type.list_jobs
+    assert listing is not None  # noqa: S101 - what has a search has a list
+    if search.since is not None:
+        moment = datetime.fromtimestamp(_earliest(start, search), timezone.utc)
+        listing = replace(listing, constants={**listing.constants, search.since: moment})
+    found: list[tuple[float, JobRun, Mapping[str, Any]]] = []
+    step: ReadPage | None = ReadPage(listing, {**start.values, **start.sent})
+    while step is not None:
+        page = yield from until_certain(step, errors.survive, patience)
+        errors.are_over()
+        for listed in page.items:
+            run = job_type.run_of(start.values, start.region, listed)
+            # Of a dead job nothing is left to be seen to, and the try before may have left one.
+            dead = job_type.read_record(listed).state in (JobState.FAILED, JobState.CANCELLED)
+            if run is not None and not dead and _key(run) not in start.ruled_out and _may_be(start, listed):
+                created = _created(search, listed)
+                distance = math.inf if created is None else abs(created - start.since)
+                found.append((distance, run, listed))
+        too_old = search.newest_first and any(
+            (_created(search, listed) or math.inf) < _earliest(start, search) for listed in page.items
+        )
+        step = ReadPage(listing, step.values, page.token) if page.token and not too_old else None
+    return [(run, listed) for _, run, listed in sorted(found, key=itemgetter(0))]
+
+
+def _read(
+    search: Search, run: JobRun, listed: Mapping[str, Any], errors: Errors, patience: float
+) -> Steps[dict[str, Any]]:
+    """Return what there is to know of a listed job."""
+    record = dict(listed)
+    ids = {**run.ids, **{name: jmespath.search(path, listed) for name, path in search.ids.items()}}
+    for name, operation in search.reads.items():
+        try:
+            answer = yield from until_certain(ReadPage(operation, ids), errors.survive, patience)
+        except AwsApiError as error:
+            # Deleted meanwhile, or not there yet: what it would tell is not known.
+            if error.meaning is not ErrorKind.NOT_FOUND:
+                raise
+        else:
+            errors.are_over()
+            record[name] = answer.answer
+    return record
+
+
+def _key(run: JobRun) -> frozenset[tuple[str, str]]:
+    return frozenset(run.ids.items())
+
+
+def _earliest(start: LostStart, search: Search) -> float:
+    """Return when the start's job can have been created at the earliest (seconds since the epoch)."""
+    return start.since - (_SKEW if search.text is None else _SKEW_WITH_COMMENT)
+
+
+def _may_be(start: LostStart, record: Mapping[str, Any]) -> bool:
     """Whether nothing that is known of a job yet says that another start has begun it."""
     search = start.job_type.search
     assert search is not None  # noqa: S101
     created = _created(search, record)
-    if created is not None and not earliest <= created <= start.since + _WITHIN:
+    if created is not None and not _earliest(start, search) <= created <= start.since + _WITHIN:
         return False
     return all(
         start.values.get(name) is None or jmespath.search(path, record) in (None, start.values[name])
@@ -142,33 +196,29 @@ def _may_be(start: LostStart, record: Mapping[str, Any], earliest: float) -> boo
     )
 
 
-def _has_mark(start: LostStart, record: Mapping[str, Any]) -> bool:
-    search = start.job_type.search
-    assert search is not None  # noqa: S101
-    return search.marked is None or start.sent[MARK] in (jmespath.search(search.marked, record) or "")
-
-
-def _judged(start: LostStart, matches: list[tuple[JobRun, Mapping[str, Any]]]) -> Finding:
+def _judged(start: LostStart, matches: list[tuple[JobRun, Mapping[str, Any]]]) -> Found:
     """Say which of the jobs that may be the start's certainly is."""
     search = start.job_type.search
     assert search is not None  # noqa: S101
     asked = [name for name in start.job_type.start.parameters if start.values.get(name) is not None]
     certain = runs = tuple(run for run, _ in matches)
-    if search.marked is None:
+    if search.text is None:
         # Of others AWS tells too little: of deleted graphs for good, of a young job for a while.
         certain = tuple(run for run, record in matches if _is_told(search, asked, record))
         runs = tuple(run for run, record in matches if run in certain or _is_running(start, record))
+    if not runs:
+        return Found(None, (), "no job that is listed is its own")
     if len(runs) > 1:
         many = f"{len(runs)} jobs match, and it can have started one only"
-        return Finding(None, runs, many, final=len(certain) > 1)
+        return Found(None, runs, many, final=len(certain) > 1)
     if not certain:
         never = ", ".join(name for name in asked if name not in search.same)
         because = f"with which {never} it was started" if never else "yet what it works on, and since when"
-        return Finding(None, runs, f"AWS does not tell {because}", final=bool(never and runs))
-    if start.has_siblings and search.marked is None:
+        return Found(None, runs, f"AWS does not tell {because}", final=bool(never))
+    if start.has_siblings and search.text is None:
         because = "a task that is mapped beside this one may have started it"
-        return Finding(None, certain, because, final=True)
-    return Finding(certain[0])
+        return Found(None, certain, because, final=True)
+    return Found(certain[0])
 
 
 def _is_running(start: LostStart, record: Mapping[str, Any]) -> bool:

@@ -41,8 +41,8 @@ class Listing:
     problems: list[str] = field(default_factory=list)
 
 
-class Search:
-    """Looks for the running jobs of a type.
+class Lister:
+    """Lists the running jobs of a type.
 
     :param patience: seconds in which errors that may pass are survived; when they have not passed once, they
         are not waited for again.
@@ -55,7 +55,7 @@ class Search:
         self._patience = patience
         self._listing = Listing()
 
-    def find(self, targets: Iterable[Mapping[str, Any]]) -> Steps[Listing]:
+    def list_running(self, targets: Iterable[Mapping[str, Any]]) -> Steps[Listing]:
         """List the running jobs on some targets; what cannot be listed is said, and the rest goes on.
 
         :param targets: parameters (ours) of the list of jobs; those that one lacks are looked for.

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Discovery, Iam, Loss, Operation, Overview, Parameter, Sweep
+from airflow_jobs_provider.jobs.parts import (
+    Discovery,
+    Iam,
+    Loss,
+    Operation,
+    Overview,
+    Parameter,
+    Search,
+    Sweep,
+)
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Text
 
@@ -81,6 +90,8 @@ BEDROCK_INGESTION = JobType(
     token="client_token",
     token_lengths=(33, 256),
     label="description",
+    # StartIngestionJob is taken once in ten seconds, so that to repeat it may take longer than a kill leaves.
+    search=Search(created="startedAt", text="description", newest_first=True),
     status="status",
     states={
         "STARTING": JobState.RUNNING,

@@ -12,8 +12,8 @@ from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.jobs.parts import (
     Aftermath,
+    Comment,
     Iam,
-    Mark,
     OneOf,
     Operation,
     Overview,
@@ -110,13 +110,13 @@ CLOUDTRAIL_QUERY = JobType(
         ids={"query_id": "QueryId"},
     ),
     # CloudTrail Lake takes every Trino SELECT; AWS's own samples begin with a comment like this one.
-    mark=Mark("query_statement", "/* {} */", "InvalidQueryStatementException"),
+    comment=Comment("query_statement", "/* {} */", "InvalidQueryStatementException"),
     search=Search(
         within={"event_data_store": ("query_statement", _NAMED_STORE)},
         since="StartTime",
-        looks={"query": _DESCRIBE},
+        reads={"query": _DESCRIBE},
         created="CreationTime",
-        marked="query.QueryString",
+        text="query.QueryString",
     ),
     status="QueryStatus",
     states={

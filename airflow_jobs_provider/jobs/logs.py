@@ -2,7 +2,7 @@
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Iam, Mark, OneOf, Operation, Parameter, Results, Search
+from airflow_jobs_provider.jobs.parts import Comment, Iam, OneOf, Operation, Parameter, Results, Search
 from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Choice, ListOf, Text, Whole
 
@@ -42,8 +42,8 @@ LOGS_QUERY = JobType(
     describe=Operation(method="get_query_results", parameters=_ID),  # brings rows, too: private
     cancel=Operation(method="stop_query", parameters=_ID, taken="success", errors=_OVER),
     list_jobs=Operation(method="describe_queries", parameters=(), record="queries", next_token="nextToken"),
-    mark=Mark("query_string", "# {}", "MalformedQueryException", {"query_language": "SQL|PPL"}),
-    search=Search(created="createTime", marked="queryString"),  # AWS documents no comments of SQL and PPL
+    comment=Comment("query_string", "# {}", "MalformedQueryException", {"query_language": "SQL|PPL"}),
+    search=Search(created="createTime", text="queryString"),  # AWS documents no comments of SQL and PPL
     status="status",
     states={
         **dict.fromkeys(("Scheduled", "Running", "Unknown"), JobState.RUNNING),

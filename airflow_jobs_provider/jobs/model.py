@@ -17,9 +17,9 @@ import jmespath
 from airflow_jobs_provider.jobs.errors import COMMON_ERRORS, ErrorKind
 from airflow_jobs_provider.jobs.parts import (
     Aftermath,
+    Comment,
     Iam,
     Loss,
-    Mark,
     Operation,
     Overview,
     Parameter,
@@ -47,7 +47,7 @@ class JobType:
     :param overview: how many jobs are read with one call; ``None`` where that is not possible.
     :param token: parameter that makes a repeated start harmless.
     :param token_lengths: how short and how long its value may be.
-    :param mark: where a start without a token has room for a comment that says which try has sent it.
+    :param comment: where a start without a token has room for a comment that says which try has sent it.
     :param search: how the job of a start without a token is found that was never answered.
     :param label: parameter that says who started a job, for people; left out, we say it.
     :param label_length: how long its value may be.
@@ -87,7 +87,7 @@ class JobType:
     overview: Overview | None = None
     token: str | None = None
     token_lengths: tuple[int, int] = (1, 128)
-    mark: Mark | None = None
+    comment: Comment | None = None
     search: Search | None = None
     label: str | None = None
     label_length: int = 200
@@ -125,24 +125,24 @@ class JobType:
         }
         return {**operation.constants, **given}
 
-    def marked(self, values: Mapping[str, Any], text: str) -> dict[str, Any] | None:
-        """Return a start's parameters with a mark in them.
+    def with_comment(self, values: Mapping[str, Any], text: str) -> dict[str, Any] | None:
+        """Return a start's parameters with a comment in them.
 
-        :param text: the mark: characters that end no comment.
+        :param text: what the comment says: characters that end none.
         :returns: ``None`` where there is no room for it.
         """
-        mark = self.mark
-        if mark is None or values.get(mark.parameter) is None:
+        comment = self.comment
+        if comment is None or values.get(comment.parameter) is None:
             return None
-        if any(re.search(rule, str(values.get(name) or "")) for name, rule in mark.unless.items()):
+        if any(re.search(rule, str(values.get(name) or "")) for name, rule in comment.unless.items()):
             return None
         try:
-            statement = self.parameters[mark.parameter].value.read(
-                mark.parameter, f"{mark.comment.format(text)}\n{values[mark.parameter]}"
+            statement = self.parameters[comment.parameter].value.read(
+                comment.parameter, f"{comment.template.format(text)}\n{values[comment.parameter]}"
             )
         except ValueError:  # longer than the API takes
             return None
-        return {**values, mark.parameter: statement}
+        return {**values, comment.parameter: statement}
 
     def told_within(self, values: Mapping[str, Any]) -> dict[str, str]:
         """Return what a list must be told to find a start's job, and only the text of a parameter tells."""

@@ -136,7 +136,7 @@ NEPTUNE_IMPORT = JobType(
     ),
     overview=_ALL_IMPORTS,
     search=Search(
-        looks={"task": _GET_IMPORT},
+        reads={"task": _GET_IMPORT},
         created="task.importTaskDetails.startTime",
         same={"graph_identifier": "graphId", "import_options": "task.importOptions", **_LISTED_IMPORT},
     ),
@@ -236,7 +236,7 @@ NEPTUNE_CREATE_GRAPH = replace(
     list_jobs=Operation(method="list_import_tasks", parameters=(), record="tasks", next_token="nextToken"),
     search=Search(
         ids={"graph_identifier": "graphId"},
-        looks={
+        reads={
             "task": _GET_IMPORT,
             "graph": Operation(method="get_graph", parameters=("graph_identifier",)),
         },
@@ -305,7 +305,7 @@ NEPTUNE_EXPORT = replace(
     ),
     overview=_ALL_EXPORTS,
     search=Search(
-        looks={"task": _GET_EXPORT},
+        reads={"task": _GET_EXPORT},
         created="task.exportTaskDetails.startTime",
         same={"graph_identifier": "graphId", "export_filter": "task.exportFilter", **_LISTED_EXPORT},
     ),

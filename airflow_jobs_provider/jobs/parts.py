@@ -95,20 +95,20 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Mark:
+class Comment:
     """Where a start request has room for a comment that says which try has sent it.
 
     It is a line of its own before the author's text: whatever that ends with (a comment, a semicolon, no end
     of line) can neither swallow it nor be damaged by it.
 
     :param parameter: the parameter whose text it is put before.
-    :param comment: the comment, with ``{}`` for the mark.
+    :param template: the comment, with ``{}`` for what it says.
     :param refused: the error code for a text that is not valid: it is then sent as it is.
     :param unless: parameter -> regular expression; where its value has a match, there is no room.
     """
 
     parameter: str
-    comment: str
+    template: str
     refused: str
     unless: Mapping[str, str] = field(default_factory=dict)
 
@@ -117,26 +117,31 @@ class Mark:
 class Search:
     """How a job whose start was never answered is found in what :attr:`JobType.list_jobs` lists.
 
+    Where the start has a token, its job is looked for at a kill only: AWS may throttle a repeated start.
+
     Of a listed job a record is made: what the list has of it, and under a name of its own the answer of each
     operation that tells more. JMESPaths read that record.
 
     :param within: parameter of the list -> the parameter of the start whose text tells it, and the regular
         expression whose first group it is.
     :param since: the list's argument (theirs) that leaves out jobs created before, where it has one.
-    :param ids: parameter of an operation in ``looks`` -> JMESPath to its value, beside the job's identity.
-    :param looks: name -> operation that tells more of a job.
+    :param newest_first: the list is in that order: what comes after a job that is too old is not read.
+    :param ids: parameter of an operation in ``reads`` -> JMESPath to its value, beside the job's identity.
+    :param reads: name -> operation that tells more of a job.
     :param created: JMESPath to when a job was created; a number counts milliseconds.
-    :param marked: JMESPath to the text that has the :class:`Mark`: it alone tells whose job it is.
-    :param same: without marks: parameter -> JMESPath to its value; what was asked for must be equal, and a
-        parameter that is not here must not have been asked for.
+    :param text: JMESPath to the text that has the :class:`Comment`, or is our label: it alone tells whose job
+        it is.
+    :param same: without such a text: parameter -> JMESPath to its value; what was asked for must be equal,
+        and a parameter that is not here must not have been asked for.
     """
 
     within: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     since: str | None = None
+    newest_first: bool = False
     ids: Mapping[str, str] = field(default_factory=dict)
-    looks: Mapping[str, Operation] = field(default_factory=dict)
+    reads: Mapping[str, Operation] = field(default_factory=dict)
     created: str
-    marked: str | None = None
+    text: str | None = None
     same: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -23,7 +23,7 @@ class AwsJobLink(BaseOperatorLink):
     xcom_key = "aws_job_link"
 
     def persist(self, operator: AwsJobOperator, ti: Any, run: JobRun) -> None:
-        """Store the link now: Airflow itself stores links only when the task's process ends."""
+        """Store the link now: Airflow 3.3 itself stores links only when the task's process ends."""
         url = job_type_of(run).console_url(run)
         operator.has_link = url is not None
         if url is not None:
@@ -42,7 +42,8 @@ class AwsJobLink(BaseOperatorLink):
         if hasattr(operator, "process_ends"):
             operator.process_ends(ti_key)
         if not getattr(operator, "has_link", False):
-            return ""  # asking for an XCom that is not there would show as an error in the task's log
+            # To ask for an XCom that is not there shows as an error in the task's log (apache/airflow#73175).
+            return ""
         from airflow.sdk.execution_time.xcom import XCom
 
         stored = XCom.get_one(

@@ -87,8 +87,6 @@ class StartCall:
             start.in_flight = True  # before the question: a kill from now on sees to what is sent
             if self._held.killed:
                 start.in_flight = False
-                if not start.may_exist:
-                    self.nothing_started()
             self._held.raise_if_killed()
             try:
                 return self._ask(start)
@@ -127,7 +125,10 @@ class StartCall:
         return answer.result()
 
     def _interrupted(self, start: UnansweredStart, error: BaseException) -> None:
-        """See to it that the job of a start is known that was interrupted, by a time-out say."""
+        """See to it that the job of an interrupted start (by a time-out, say) is known, if there is one."""
+        if not start.was_sent:
+            self.nothing_started()
+            return
         if not isinstance(error, TaskKilledError):  # the signal handler has waited and looked
             start.wait(_ANSWER_PATIENCE)
             if self._operator.cancel_on_kill and start.record.run is None:

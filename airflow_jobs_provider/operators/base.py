@@ -13,7 +13,8 @@ from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFou
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
-from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
+from airflow_jobs_provider.operators.common import PATIENCE
+from airflow_jobs_provider.operators.deferral import DeferringOperator
 from airflow_jobs_provider.operators.handover import ended_instead
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.marks import marks_jobs
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
 
-class StartJobOperator(AwsJobOperator):
+class StartJobOperator(DeferringOperator):
     """Start an AWS job, wait for it, and cancel it when the task no longer wants it.
 
     :param wait_for_completion: wait until the job has ended, and fail if it failed.
@@ -118,7 +119,8 @@ class StartJobOperator(AwsJobOperator):
         """Go on after a deferral.
 
         A deferral that timed out and a trigger that failed never call the trigger's ``on_kill``, and Airflow
-        drops what was given to ``defer``: the job is looked up in the record.
+        3.3 resumes the task with ``__fail__``, without what was given to ``defer`` (seen elsewhere, too, in
+        apache/airflow#67382): the job is looked up in the record.
         """
         if next_method != TRIGGER_FAIL_REPR:
             return super().resume_execution(next_method, next_kwargs, context)
@@ -144,7 +146,11 @@ class StartJobOperator(AwsJobOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:
-        """Cancel the job. Airflow calls this from a signal handler, 5 seconds before it kills the process."""
+        """Cancel the job.
+
+        Airflow calls this from its handler of SIGTERM (apache/airflow#53718), 5 seconds before it kills the
+        process. The handler returns, and ``execute`` runs on (apache/airflow#73395).
+        """
         if self._held is not None:
             self._held.kill()
 

@@ -10,7 +10,8 @@ from airflow_jobs_provider.exceptions import JobNotFoundError, name, still_endin
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
-from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
+from airflow_jobs_provider.operators.common import PATIENCE
+from airflow_jobs_provider.operators.deferral import DeferringOperator
 from airflow_jobs_provider.steps import drive
 from airflow_jobs_provider.waiting import DeadlinePassedError, Wait, cancel_until_certain, wait_until_over
 from airflow_jobs_provider.watch import known_for_all_but
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _GRACE = 15.0
 
 
-class CancelJobOperator(AwsJobOperator):
+class CancelJobOperator(DeferringOperator):
     """Cancel an AWS job. A job that has ended already is a success, whatever its end was.
 
     :param wait_for_completion: wait until the job has really ended.

@@ -12,7 +12,8 @@ from airflow_jobs_provider.exceptions import AwsApiError, TargetBusyError, name
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.checks import check_choice, check_seconds
-from airflow_jobs_provider.operators.common import PATIENCE, deferral_timeout
+from airflow_jobs_provider.operators.common import PATIENCE
+from airflow_jobs_provider.operators.deferral import deferral_timeout
 from airflow_jobs_provider.pages import find_running
 from airflow_jobs_provider.steps import drive
 

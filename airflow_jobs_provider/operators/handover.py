@@ -1,9 +1,9 @@
 """A job that a process leaves to the triggerer: whether Airflow has taken the deferral.
 
 The task may be marked, or deleted, while its process starts the job: Airflow 3.3 then refuses the deferral
-with a line in the log, the process ends before a heartbeat could tell it of the kill, and nobody calls
-``on_kill``. The last that Airflow asks of a process, after it has reported how its task goes on, are the
-operator's links.
+(409, or 404) with a line in the log, the process ends before a heartbeat could tell it of the kill, and
+nobody calls ``on_kill``. The last that Airflow asks of a process, after it has reported how its task goes on,
+are the operator's links.
 """
 
 from __future__ import annotations

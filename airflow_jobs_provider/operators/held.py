@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
     from airflow_jobs_provider.steps import Log
 
-# Airflow kills a task's process 5 seconds after it asked it to end.
+# Airflow's supervisor sends SIGTERM, in whose handler on_kill runs (apache/airflow#53718), and SIGKILL 5
+# seconds later.
 _PATIENCE = 4.0
 # Seconds of it in which the answer of a start call is awaited that is on its way.
 _ANSWER_PATIENCE = 1.5

@@ -25,8 +25,8 @@ class JobRecord:
     """One try's job.
 
     :param run: its identity; ``None`` where only the start's answer tells it and has not come.
-    :param sent: what of the request differs from try to try: the idempotency token, the label, the mark; and
-        what a list must be told to find the mark.
+    :param sent: what of the request differs from try to try: the idempotency token, the label, the comment;
+        and what a list must be told to find the comment.
     :param request: fingerprint of what else was asked for.
     :param ti_id: the task instance's id; Airflow makes a new one for every try.
     :param try_number: of that try.
@@ -58,13 +58,17 @@ class JobRecord:
 
 
 class JobRecordStore:
-    """The task instance's record in Airflow's task state store (kept from try to try, also after a clear)."""
+    """The task instance's record in Airflow's task state store.
+
+    Airflow 3.3 keeps it from try to try, also after a clear. If a later Airflow discards it with a clear
+    (proposed in apache/airflow#72100), a clear that no triggerer is told of will leave its job to nobody.
+    """
 
     def __init__(self, context: Context, operator: BaseOperator) -> None:
         self._store: Any = context["task_state_store"]
         self._ti: Any = context["ti"]
         self._retries = operator.retries or 0
-        # Airflow 3.3 counts here how often tasks of the run were cleared.
+        # Airflow counts here how often tasks of the run were cleared, in whatever state they were.
         self._clears = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
 
     def load(self) -> JobRecord | None:
@@ -81,7 +85,7 @@ class JobRecordStore:
     def was_cleared_since(self, record: JobRecord) -> bool:
         """Whether a clear, not a retry, lies between the try that wrote a record and this one.
 
-        Airflow says neither. A clear sets ``max_tries`` to the tries so far and the task's retries, but
+        Airflow 3.3 says neither. A clear sets ``max_tries`` to the tries so far and the task's retries, but
         not for a running task: there, the run's count of clears tells. (It counts clears of other tasks
         of the run, too: a retry after one of those ends the job and starts another.) A task instance that
         was deleted and made again starts to count its tries anew.

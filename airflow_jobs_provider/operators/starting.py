@@ -12,15 +12,15 @@ from airflow_jobs_provider.exceptions import (
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
-from airflow_jobs_provider.lost import MARK, marked
+from airflow_jobs_provider.lost import COMMENT, commented
 from airflow_jobs_provider.operators.asking import LISTED_WITHIN, StartCall
 from airflow_jobs_provider.operators.common import PATIENCE
 from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.marks import mark_for
 from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
 from airflow_jobs_provider.operators.tokens import (
+    derive_comment,
     derive_label,
-    derive_mark,
     derive_token,
     fingerprint,
     is_mapped,
@@ -63,6 +63,7 @@ class JobStart:
         self._held = held
         self._values: dict[str, Any] = {}
         self._request = ""
+        self._label_is_ours = False
         self._call = StartCall(operator, context, records, held)
 
     def obtain(self) -> Obtained:
@@ -101,6 +102,7 @@ class JobStart:
         if job_type.label is not None and values[job_type.label] is None:
             mark = mark_for(self._operator, ti, job_type.label, job_type.label_length)
             values[job_type.label] = mark or derive_label(ti, job_type.label_length)
+            self._label_is_ours = True
         asked_for = {key: value for key, value in values.items() if key not in job_type.derived}
         self._values = values
         self._request = fingerprint(
@@ -143,8 +145,8 @@ class JobStart:
         record, job_type = earlier.record, self._job_type
         if record.confirmed or record.run is not None or job_type.token is not None:
             return False
-        # A mark tells a job whatever is asked for by now.
-        return job_type.search is not None and (MARK in record.sent or record.request == self._request)
+        # A comment tells a job whatever is asked for by now.
+        return job_type.search is not None and (COMMENT in record.sent or record.request == self._request)
 
     def _look_for(self, earlier: EarlierJob) -> EarlierJob:
         """Look for the job of such a start."""
@@ -165,8 +167,10 @@ class JobStart:
         run = self._job_type.run_of(self._values, self._operator.hook.region)
         if run is not None and not self._call.token_is_ours:
             self._refuse_used(run)
-        values, sent = marked(self._job_type, self._values, derive_mark(self._context["ti"]))
+        values, sent = commented(self._job_type, self._values, derive_comment(self._context["ti"]))
         sent |= {key: values[key] for key in self._job_type.derived}
+        if self._label_is_ours:
+            sent[COMMENT] = values[str(self._job_type.label)]
         while True:
             record = self._records.begin(run, sent, self._request)
             if run is not None:
@@ -174,9 +178,13 @@ class JobStart:
             try:
                 started, snapshot = self._call.make(values, record, may_exist=False)
             except AwsApiError as error:
-                if MARK in sent and self._job_type.mark and error.code == self._job_type.mark.refused:
+                if (
+                    COMMENT in sent
+                    and self._job_type.comment
+                    and error.code == self._job_type.comment.refused
+                ):
                     # Nobody but AWS knows for certain what its parsers take: the text must fail by itself.
-                    self._log.info("asking again without a mark: %s", error)
+                    self._log.info("asking again without a comment: %s", error)
                     values, sent = self._values, {}
                     continue
                 if error.meaning is not ErrorKind.BUSY:

@@ -20,7 +20,7 @@ from airflow_jobs_provider.operators.connected import AwsOperator
 from airflow_jobs_provider.operators.marks import OPTION, SECTION, Mark, deployment_id
 from airflow_jobs_provider.operators.verdicts import Finding, Judge, Swept, Verdict
 from airflow_jobs_provider.steps import drive
-from airflow_jobs_provider.sweeping import Search
+from airflow_jobs_provider.sweeping import Lister
 from airflow_jobs_provider.waiting import cancel_until_certain
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ class AwsJobSweepOperator(AwsOperator):
     def _list(self) -> Listing:
         """Return the running jobs, whoever has started them."""
         check_aws(self, only_literal=False)
-        search = Search(self._type, self.hook.region, log=self.log, patience=PATIENCE)
-        listing = drive(search.find(self._read_targets(complete=True)), self.hook)
+        lister = Lister(self._type, self.hook.region, log=self.log, patience=PATIENCE)
+        listing = drive(lister.list_running(self._read_targets(complete=True)), self.hook)
         for problem in listing.problems:
             self.log.warning("%s", problem)
         if listing.problems and not listing.targets:

@@ -34,14 +34,17 @@ def derive_token(ti: Any, lengths: tuple[int, int]) -> str:
 
 
 def derive_label(ti: Any, longest: int) -> str:
-    """Return a sentence that says which try of which task has started a job.
+    """Return a sentence that says which try of which task has started a job, for people and for us.
+
+    Its end is a hash that only this try has.
 
     :param longest: how long it may be.
     """
-    mapped = f" [{ti.map_index}]" if ti.map_index >= 0 else ""
+    mapped = f" [{ti.map_index}]" if is_mapped(ti) else ""
+    rest = (mapped, ti.try_number, _digest(ti))
     words = [ti.dag_id, ti.run_id, ti.task_id]
-    room = longest - len(_LABEL.format("", "", "", mapped, ti.try_number)) + len(words) - 1
-    return _LABEL.format(*_fitting(words, room), mapped, ti.try_number)
+    room = longest - len(_LABEL.format("", "", "", *rest)) + len(words) - 1
+    return _LABEL.format(*_fitting(words, room), *rest)
 
 
 def is_mapped(ti: Any) -> bool:
@@ -49,7 +52,7 @@ def is_mapped(ti: Any) -> bool:
     return bool(ti.map_index >= 0)
 
 
-def derive_mark(ti: Any) -> str:
+def derive_comment(ti: Any) -> str:
     """Return what a comment in a statement says: which try of which task has sent it, for people and for us.
 
     Its end is a hash that only this try has. No character of it ends a comment.
@@ -57,14 +60,18 @@ def derive_mark(ti: Any) -> str:
     words = [re.sub(r"[^a-zA-Z0-9_.:+-]", "-", word) for word in (ti.dag_id, ti.run_id, ti.task_id)]
     dag, run, task = _fitting(words, _LONGEST_NAMES)
     mapped = f" {ti.map_index}" if is_mapped(ti) else ""
-    identity = json.dumps([ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, str(ti.id)])
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:24]
-    return f"Airflow DAG {dag}, run {run}, task {task}{mapped}, try {ti.try_number}, {digest}"
+    return _LABEL.format(dag, run, task, mapped, ti.try_number, _digest(ti))
 
 
-# Characters of the names in a mark: a statement has 10,000 at the most.
+# Characters of the names in a comment: a statement has 10,000 at the most.
 _LONGEST_NAMES = 150
-_LABEL = "Airflow DAG {}, run {}, task {}{}, try {}"
+_LABEL = "Airflow DAG {}, run {}, task {}{}, try {}, {}"
+
+
+def _digest(ti: Any) -> str:
+    """Return a hash that only this try of this task instance has."""
+    identity = json.dumps([ti.dag_id, ti.run_id, ti.task_id, ti.map_index, ti.try_number, str(ti.id)])
+    return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
 def _fitting(words: list[str], room: int) -> list[str]:

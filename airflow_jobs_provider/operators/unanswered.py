@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, TaskKilledError, name
 from airflow_jobs_provider.jobs.errors import ErrorKind
-from airflow_jobs_provider.lost import Finding, LostStart, look
+from airflow_jobs_provider.lost import Found, LostStart, search_for
 from airflow_jobs_provider.steps import drive
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ class UnansweredStart:
         self.in_flight = False
         self.may_exist = may_exist
         self._job_type = job_type
+        self._cannot_list = False
         self._lost = LostStart(job_type, values, record.sent, record.started_at, region, has_siblings)
 
     @property
@@ -88,7 +89,7 @@ class UnansweredStart:
         *,
         longest: float = 0.0,
     ) -> JobRun | None:
-        """Find out which job it has started: its token tells, or the list.
+        """Find out which job it has started: the list tells, or its token.
 
         :param patience: for how many seconds; lists show a new job late.
         :param longest: seconds in which errors of the list that may pass are survived, and in which a job is
@@ -100,7 +101,7 @@ class UnansweredStart:
             return self.run
         if self._job_type.token is None and not self._lost.can_be_found:
             log.warning(
-                "what try %d may have started cannot be looked for: there is no mark, or no list to search",
+                "what try %d may have started cannot be looked for: it has no comment, or there is no list",
                 number,
             )
             return None
@@ -108,13 +109,11 @@ class UnansweredStart:
         longest = max(patience, longest)
         try:
             while True:
-                if self._job_type.token is None:
-                    finding = drive(look(self._lost, log=log, patience=longest), hook, sleep)
-                else:
-                    finding = self._ask_again(hook)
-                self.run = self.run or finding.run
-                give_up = began + (longest if finding.left_alone else patience)
-                if self.run is not None or finding.final or time.monotonic() + _PAUSE > give_up:
+                left = began + longest - time.monotonic()
+                found = self._ask(hook, log, max(0.0, left), sleep)
+                self.run = self.run or found.run
+                give_up = began + (longest if found.left_alone else patience)
+                if self.run is not None or found.final or time.monotonic() + _PAUSE > give_up:
                     break
                 sleep(_PAUSE)
         except TaskKilledError:
@@ -122,29 +121,49 @@ class UnansweredStart:
         except AwsJobError as error:
             log.warning("what try %d may have started cannot be found: %s", number, error)
         else:
-            self._say(finding, log)
+            self._say(found, log)
         return self.run
 
-    def _ask_again(self, hook: AwsJobHook) -> Finding:
+    def _ask(self, hook: AwsJobHook, log: Log, patience: float, sleep: Callable[[float], object]) -> Found:
+        """Ask once which job it has started.
+
+        The list comes first, also where there is a token: to read it starts nothing, and AWS may throttle a
+        repeated start for longer than there is time.
+        """
+        if self._job_type.token is None:
+            return drive(search_for(self._lost, log=log, patience=patience), hook, sleep)
+        if self._lost.can_be_found and not self._cannot_list:
+            try:
+                found = drive(search_for(self._lost, log=log, patience=0.0), hook, sleep)
+            except AwsApiError as error:
+                self._cannot_list = not error.is_transient
+            else:
+                if found.run is not None:
+                    return found
+        return self._ask_again(hook)
+
+    def _ask_again(self, hook: AwsJobHook) -> Found:
         try:
             run, snapshot = hook.start(self.values)
         except AwsApiError as error:
             if error.is_transient:
-                return Finding()
+                return Found(because=str(error))
             if error.meaning is ErrorKind.BUSY:
                 # A token that the service knows is answered with its job: it has started nothing.
-                return Finding(final=True)
+                return Found(because=f"it has started nothing: {error}", final=True)
             raise
         if is_older(self._job_type, snapshot, self.record):
-            return Finding(None, (run,), "its token was used before", final=True)
-        return Finding(run)
+            return Found(None, (run,), "its token was used before", final=True)
+        return Found(run)
 
-    def _say(self, finding: Finding, log: Log) -> None:
+    def _say(self, found: Found, log: Log) -> None:
         number = self.record.try_number
         if self.run is not None:
             log.info("found %s, which try %d has started and never heard of", name(self.run), number)
-        for run in finding.left_alone:
+        elif not found.left_alone:
+            log.warning("what try %d may have started was not found: %s", number, found.because)
+        for run in found.left_alone:
             log.warning(
                 "%s may be what try %d has started, but it is left alone: %s. To cancel it by hand: %s",
-                *(name(run), number, finding.because, self._job_type.cancel_command(run)),
+                *(name(run), number, found.because, self._job_type.cancel_command(run)),
             )

@@ -21,7 +21,7 @@ from airflow_jobs_provider.exceptions import AwsApiError, name
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
-from airflow_jobs_provider.operators.common import AwsJobOperator
+from airflow_jobs_provider.operators.deferral import DeferringOperator
 from airflow_jobs_provider.waiting import Wait
 from airflow_jobs_provider.watch import Watch
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _KEY = "aws_job_watch"
 
 
-class JobSensor(AwsJobOperator, BaseSensorOperator):
+class JobSensor(DeferringOperator, BaseSensorOperator):
     """Wait until an AWS job has succeeded; fail as soon as it has failed or was cancelled.
 
     :param poke_interval: seconds (or ``timedelta``) between two readings of the job; deferred, a young job is

@@ -96,9 +96,9 @@ class AwsJobTrigger(BaseTrigger):
         # killed although it succeeded.
         waiting = asyncio.get_running_loop().create_task(self._outcome())
         try:
-            # Airflow calls on_kill only if its cancel's message comes back, and asgiref's sync_to_async, in
-            # which the amazon provider opens a client, drops it: the cancel must not pass through there:
-            # asyncio.wait leaves what it waits for alone.
+            # Airflow calls on_kill only if its cancel's message comes back (apache/airflow#65590), and
+            # asgiref's sync_to_async, in which the amazon provider opens a client, cancels anew without it:
+            # the cancel must not pass through there: asyncio.wait leaves what it waits for alone.
             # A slow API may answer the last reading long after the deadline.
             left = None if self.deadline is None else max(0.0, self.deadline - time.time()) + _LATE_READING
             await asyncio.wait((waiting,), timeout=left)
@@ -111,8 +111,9 @@ class AwsJobTrigger(BaseTrigger):
     async def on_kill(self) -> None:
         """Cancel the job of a killed task.
 
-        Airflow 3.3 cancels this coroutine again about once a second, whatever ``on_kill_timeout`` says: the
-        work is done in a task of its own, shielded.
+        Airflow 3.3 cancels this coroutine again about once a second, whatever ``on_kill_timeout`` says: with
+        each exchange of states its supervisor names again what has not ended yet. The work is done in a task
+        of its own, shielded.
         """
         if not self.cancel_on_kill:
             self.log.info("%s goes on: it is not to be cancelled with this task", name(self.job_run))

@@ -27,8 +27,8 @@ def claim(ti: Any, run: JobRun) -> None:
 async def still_waits(ti: Any, run: JobRun) -> bool:
     """Tell a trigger that was handed to another triggerer from one whose task was cleared or marked.
 
-    Airflow 3.3 calls ``on_kill`` for both. After a clear the new try may be deferred already, on a job of its
-    own: the state alone does not tell, the record in XCom does.
+    Airflow 3.3 calls ``on_kill`` for both (apache/airflow#73454 is to mend it). After a clear the new try may
+    be deferred already, on a job of its own: the state alone does not tell, the record in XCom does.
 
     :raises asyncio.TimeoutError: where Airflow does not answer.
     """

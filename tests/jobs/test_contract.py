@@ -40,7 +40,7 @@ def operations(job_type: JobType) -> list[Operation]:
             *(job_type.start, job_type.describe, job_type.cancel, job_type.list_jobs),
             None if job_type.results is None else job_type.results.operation,
             None if job_type.overview is None else job_type.overview.operation,
-            *(() if job_type.search is None else job_type.search.looks.values()),
+            *(() if job_type.search is None else job_type.search.reads.values()),
             *(step.operation for step in (job_type.sweep.discover if job_type.sweep else ())),
         )
         if operation is not None
@@ -249,11 +249,11 @@ def test_an_overview_shows_what_it_says(job_type: JobType, model: Any) -> None:
 
 def test_a_lost_start_can_be_looked_for(job_type: JobType, model: Any) -> None:
     """A search that misses, or that calls something else a job, fails when a worker has died."""
-    search, mark = job_type.search, job_type.mark
-    assert (search is None) == (job_type.token is not None)
-    assert (mark is None) == (search is None or search.marked is None)
+    search, comment = job_type.search, job_type.comment
+    assert (search is None) == (job_type.token in job_type.identity)
     if search is None:
         return
+    assert (search.text is None) == (comment is None and job_type.label is None)
     assert job_type.list_jobs is not None
     operation = model.operation_model(job_type.list_jobs.api_name)
     assert search.since is None or search.since in operation.input_shape.members
@@ -261,21 +261,21 @@ def test_a_lost_start_can_be_looked_for(job_type: JobType, model: Any) -> None:
     assert jmespath.search(job_type.status, record) is not None
     for path in (*job_type.identity.values(), *search.ids.values()):
         assert path is None or jmespath.search(path, record), path
-    for name, look in search.looks.items():
+    for name, read in search.reads.items():
         known = {*job_type.identity, *search.ids}
-        assert set(look.parameters) - set(look.optional) <= known
-        record[name] = example(model.operation_model(look.api_name).output_shape)
-    for path in (search.created, search.marked, *search.same.values()):
+        assert set(read.parameters) - set(read.optional) <= known
+        record[name] = example(model.operation_model(read.api_name).output_shape)
+    for path in (search.created, search.text, *search.same.values()):
         assert path is None or jmespath.search(path, record) not in (None, "", []), path
     assert set(search.within) <= set(job_type.list_jobs.parameters)
     assert set(job_type.list_jobs.parameters) <= {*search.within, *job_type.start.parameters}
     for name in (*search.same, *(parameter for parameter, _ in search.within.values())):
         assert name in job_type.start.parameters, name
-    if mark is not None:
-        assert mark.parameter in job_type.start.parameters
+    if comment is not None:
+        assert comment.parameter in job_type.start.parameters
         refused = {shape.name for shape in model.operation_model(job_type.start.api_name).error_shapes}
-        assert mark.refused in refused
-        assert set(mark.unless) <= set(job_type.start.parameters)
+        assert comment.refused in refused
+        assert set(comment.unless) <= set(job_type.start.parameters)
 
 
 def test_a_sweep_finds_what_it_looks_for(job_type: JobType, model: Any) -> None:

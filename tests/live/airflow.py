@@ -43,7 +43,7 @@ from tests.live.processes import (
 from tests.live.waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
@@ -67,6 +67,7 @@ class LocalAirflow(Waits):
     :param triggerers: how many; they are called "triggerer", "triggerer-2", ...
     :param port: of the API server and the web UI; a free one if not given
     :param database: SQLAlchemy URL of an empty database; SQLite in ``home`` if not given
+    :param preload: modules that no task has to import by itself, see :func:`tests.live.home.preload`
     """
 
     def __init__(
@@ -79,12 +80,14 @@ class LocalAirflow(Waits):
         triggerers: int = 1,
         port: int | None = None,
         database: str | None = None,
+        preload: Collection[str] = (),
     ) -> None:
         self._temporary = home is None
         self.home = home or Path(tempfile.mkdtemp(prefix="airflow-"))
         self.dags = self.home / "dags"
         self._source = dags
         self._sqlite = self.home / "airflow.db" if database is None else None
+        self._preload = preload
         self._port = port or free_port()
         super().__init__(f"http://127.0.0.1:{self._port}")
         self._env = {
@@ -221,6 +224,8 @@ class LocalAirflow(Waits):
         else:
             self.dags.mkdir(parents=True, exist_ok=True)
             shutil.copy(self._source, self.dags)
+        if self._preload:
+            homes.preload(self.home, self._preload)
         if self._sqlite is None:
             homes.migrate(self._env)
         elif not self._sqlite.exists():

@@ -205,6 +205,11 @@ class Cell:
             assert not counts or task["state"] not in TERMINAL, told
             assert time.monotonic() < end, f"{told} for {PATIENCE:g} seconds"
 
+    def resumes(self) -> int:
+        """Return how often Airflow has let the task go on after a deferral."""
+        runs = self.airflow.events(self.dag_id, self.run_id, "job", "running")
+        return len(runs) - len(self.airflow.tries(self.dag_id, self.run_id, "job"))
+
     def ends(self, *states: str) -> None:
         """Wait until the run is in one of these states; by default "success"."""
         self.airflow.wait_for_run(self.dag_id, self.run_id, *states)
@@ -283,15 +288,20 @@ class Cell:
         """Make cancels of the last job on this target go wrong."""
         self._fault(self.case.job_type.cancel, kind, self._own_id(), **options)
 
+    def lose_aws(self, seconds: float) -> None:
+        """Let no call about this target, or about the last job on it, reach AWS."""
+        for about in (self.target, self._own_id()):
+            self._fault(None, "drop", about, lasts=seconds)
+
     def _own_id(self, number: int = -1) -> str:
         """Return what only one job on this target is called, by default the last one."""
         return str(list(self.jobs()[number]["ids"].values())[-1])
 
-    def _fault(self, operation: Operation, kind: str, containing: str, **options: Any) -> None:
+    def _fault(self, operation: Operation | None, kind: str, containing: str, **options: Any) -> None:
         self.emulator.fault(
             kind,
             service=self.case.job_type.service,
-            operation=operation.api_name,
+            operation=operation and operation.api_name,
             containing=containing,
             **options,
         )

@@ -11,6 +11,7 @@ import pytest
 from tests.live.airflow import LocalAirflow, aws_connection
 from tests.live.cells import Cells
 from tests.live.emulator import emulated_aws
+from tests.live.job_types import IMPORTS
 from tests.live.looks import PAUSE
 from tests.live.postgres import PostgresServer
 from tests.live.table import Seen
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
     from airflow_jobs_provider.testing import EmulatorClient
 
+
+# Their asserts are to tell as much as a test's own.
+pytest.register_assert_rewrite("tests.live.rows")
 
 _SEEN = Seen()
 
@@ -91,6 +95,7 @@ def airflow(emulator: EmulatorClient, postgres: PostgresServer) -> Iterator[Loca
         dags=Path(__file__).parent / "dags",
         connections={"aws_default": aws_connection(emulator.url)},
         database=postgres.url,
+        preload=IMPORTS,
         env={DEPLOYMENT_ID: "live"},
     ) as airflow:
         airflow.look_every = PAUSE

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tests.live.processes import LiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -102,6 +102,27 @@ def aws_connection(endpoint_url: str, region: str = "us-east-1") -> dict[str, An
         "password": "emulated",
         "extra": {"endpoint_url": endpoint_url, "region_name": region},
     }
+
+
+def preload(home: Path, modules: Collection[str]) -> None:
+    """Let scheduler and dag-processor import modules when they start: what they fork need not do so any more.
+
+    Two thirds of the CPU of a task's process are imports. To import makes no thread, client or connection, so
+    a task meets in a forked process what it meets without this, only sooner.
+
+    :param home: the ``AIRFLOW_HOME``
+    :param modules: names of modules
+    """
+    # Airflow imports it, in every process, before it does anything else.
+    settings = home / "config" / "airflow_local_settings.py"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        "import sys",
+        "__all__ = ()",
+        'if not {"scheduler", "dag-processor"}.isdisjoint(sys.argv):',
+        *(f"    import {module}" for module in modules),
+    ]
+    settings.write_text("\n".join(lines))
 
 
 def create_sqlite(path: Path) -> None:

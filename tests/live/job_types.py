@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from airflow_jobs_provider.jobs.model import JobType
 
+IMPORTS = ("airflow.dag_processing.dagbag", "airflow_jobs_provider.hooks.aws_job", __name__)
+"""What the process of every task that starts such a job, or waits for it, has to import."""
+
 TARGET = "{{ params.target }}"
 """Stands for a target: a small letter and 9 small letters or digits."""
 

@@ -44,6 +44,7 @@ class Row:
     :param modes: in which modes that can happen.
     :param scenario: lets it happen, and looks.
     :param only: the job types that it can happen to.
+    :param is_long: it lasts for minutes, of which it does nothing for most.
     """
 
     event: str
@@ -52,6 +53,7 @@ class Row:
     modes: tuple[str, ...]
     scenario: Scenario
     only: Callable[[Cell], bool]
+    is_long: bool
 
     @property
     def name(self) -> str:
@@ -77,25 +79,28 @@ class Matrix:
         next_try: str = "",
         modes: tuple[str, ...] = BOTH,
         only: Callable[[Cell], bool] = lambda _: True,
+        is_long: bool = False,
     ) -> Callable[[Scenario], Scenario]:
         """Make a scenario a row."""
 
         def decorate(scenario: Scenario) -> Scenario:
-            self.rows.append(Row(event, job, next_try, modes, scenario, only))
+            self.rows.append(Row(event, job, next_try, modes, scenario, only, is_long))
             return scenario
 
         return decorate
 
-    def parametrize(self) -> pytest.MarkDecorator:
-        """Return the mark of a test of each row in each of its modes."""
-        return pytest.mark.parametrize(
-            ("row", "mode"),
-            [
-                pytest.param(row, mode, id=f"{row.name}-{mode}", marks=row.mark(mode))
-                for row in self.rows
-                for mode in row.modes
-            ],
-        )
+
+def parametrize(*matrices: Matrix) -> pytest.MarkDecorator:
+    """Return the mark of a test of each row in each of its modes."""
+    return pytest.mark.parametrize(
+        ("row", "mode"),
+        [
+            pytest.param(row, mode, id=f"{row.name}-{mode}", marks=row.mark(mode))
+            for matrix in matrices
+            for row in matrix.rows
+            for mode in row.modes
+        ],
+    )
 
 
 class Wave:
@@ -119,7 +124,9 @@ class Wave:
             if row.only(cell)
         ]
         # Rows of a kind are written side by side: mixed, they do not all want the same at the same time.
-        random.Random(7).shuffle(begun)
+        # What lasts long comes in the first half: in the end nothing else would be left to be done meanwhile.
+        chance = random.Random(7)
+        begun.sort(key=lambda one: chance.random() * (0.5 if one[0].is_long else 1.0))
         for row, mode, cell in begun:
             told = self._threads.submit(_run, row, mode, cell)
             self._told.setdefault((row.name, mode), []).append(told)

@@ -167,6 +167,11 @@ class AirflowApi:
         tries = self.request("GET", path, params={"map_index": map_index})["task_instances"]
         return sorted(tries, key=lambda each: int(each["try_number"]))
 
+    def events(self, dag_id: str, run_id: str, task_id: str, event: str) -> list[Json]:
+        """What Airflow has noted of a task instance: "running" whenever a process of the task begins."""
+        wanted = {"dag_id": dag_id, "run_id": run_id, "task_id": task_id, "event": event}
+        return list(self.request("GET", "/eventLogs", params=wanted)["event_logs"])
+
     def clear(
         self,
         dag_id: str,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.live.airflow import LocalAirflow, aws_connection
+from tests.live.job_types import IMPORTS
 from tests.live.looks import PAUSE
 from tests.live.postgres import PostgresServer
 
@@ -48,6 +49,7 @@ def airflow(emulator: EmulatorClient, postgres: PostgresServer) -> Iterator[Loca
         env=ENV,
         triggerers=2,
         database=postgres.url,
+        preload=IMPORTS,
     ) as airflow:
         airflow.look_every = PAUSE
         yield airflow
@@ -145,6 +147,11 @@ def tries(cell: Cell) -> int:
     return len(cell.airflow.tries(cell.dag_id, cell.run_id, "job"))
 
 
+def has_resumed_once(cell: Cell) -> None:
+    """Check that one event, and no more, was delivered to the task, in its only try."""
+    assert (tries(cell), cell.resumes()) == (1, 1)
+
+
 def kill(airflow: LocalAirflow, *names: str) -> None:
     """Kill components with all that runs in them."""
     for name in names:
@@ -182,14 +189,15 @@ def test_frozen_triggerer(cells: Cells, postgres: PostgresServer) -> None:
         cell.succeed(second)
         cell.sees("success", try_number=2)
         assert cell.statuses() == [cell.case.cancelled, cell.case.succeeded]
-        assert cell.jobs()[1]["cancels"] == 0
+        # One that has ended may be asked to end, too: Airflow can tell a triggerer of a kill after the event.
+        assert cell.jobs()[1]["cancel_requested"] is None
 
     cells.each(is_left_alone, late + cleared)
     cells.each(starts_anew, cleared)
     cells.each(finish, late)
     for cell in early + late:
         is_untouched(cell)
-        assert tries(cell) == 1
+        has_resumed_once(cell)
 
 
 @pytest.mark.kill_matrix(
@@ -207,7 +215,8 @@ def test_killed_triggerer(cells: Cells, postgres: PostgresServer) -> None:
         cells.each(finish, waiting)
     finally:
         airflow.restart("triggerer", signal.SIGKILL)
-    assert [tries(cell) for cell in waiting] == [1] * len(waiting)
+    for cell in waiting:
+        has_resumed_once(cell)
 
 
 @pytest.mark.kill_matrix(

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
+import uuid
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk import get_current_context
+
+from airflow_jobs_provider.operators.handover import ended_instead
 from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
 
 if TYPE_CHECKING:
@@ -16,17 +21,28 @@ if TYPE_CHECKING:
 
     from airflow_jobs_provider.operators.base import StartJobOperator
 
-# Seconds in which a test finds the process and kills it; only the first try is held up.
+log = logging.getLogger(__name__)
+
+# Seconds in which a test finds the process and kills it; only one try is held up.
 HELD_UP = 60.0
 
 
 def held_up_before_the_start(base: type[StartJobOperator]) -> type[StartJobOperator]:
-    """Return an operator that has a try, but has not asked AWS for anything yet."""
+    """Return an operator whose first try has done nothing yet; the second has recorded what it will start."""
 
     class HeldUpBeforeTheStart(base):  # type: ignore[misc,valid-type]
         def pre_execute(self, context: Context) -> None:
-            self.log.info("held up before the start")
-            _hold_up(context)
+            _hold_up(context, "before the record")
+
+        def execute(self, context: Context) -> Any:
+            start = self.hook.start
+
+            def wait_and_start(values: Any) -> Any:
+                _hold_up(context, "before the call", try_number=2)
+                return start(values)
+
+            self.hook.start = wait_and_start
+            return super().execute(context)
 
     return HeldUpBeforeTheStart
 
@@ -40,7 +56,7 @@ def held_up_after_the_start(base: type[StartJobOperator]) -> type[StartJobOperat
 
             def start_and_wait(values: Any) -> Any:
                 answer = start(values)
-                _hold_up(context)
+                _hold_up(context, "after the start")
                 return answer
 
             self.hook.start = start_and_wait
@@ -54,10 +70,47 @@ def held_up_at_the_end(base: type[StartJobOperator]) -> type[StartJobOperator]:
 
     class HeldUpAtTheEnd(base):  # type: ignore[misc,valid-type]
         def post_execute(self, context: Context, result: Any = None) -> None:
-            self.log.info("held up at the end")
-            _hold_up(context)
+            _hold_up(context, "at the end")
 
     return HeldUpAtTheEnd
+
+
+def held_up_before_the_deferral(base: type[StartJobOperator]) -> type[StartJobOperator]:
+    """Return an operator that asks to be deferred only when Airflow will not have it."""
+
+    class HeldUpBeforeTheDeferral(base):  # type: ignore[misc,valid-type]
+        def defer(self, **kwargs: Any) -> None:
+            log.info("held up before the deferral")
+            end = time.monotonic() + HELD_UP
+            while ended_instead(get_current_context()["ti"]) is None and time.monotonic() < end:
+                time.sleep(0.1)
+            super().defer(**kwargs)
+
+    return HeldUpBeforeTheDeferral
+
+
+def refused_its_record(base: type[StartJobOperator]) -> type[StartJobOperator]:
+    """Return an operator whose first try Airflow refuses when it records the job that it has started."""
+
+    class RefusedItsRecord(base):  # type: ignore[misc,valid-type]
+        def execute(self, context: Context) -> Any:
+            store: Any = context["task_state_store"]
+            keep, own_id = store.set, store._ti_id
+            refused = context["ti"].try_number > 1
+
+            def set_once_for_another(key: str, value: Any) -> None:
+                nonlocal refused
+                if value["confirmed"] and not refused:
+                    refused, store._ti_id = True, uuid.uuid4()
+                try:
+                    keep(key, value)
+                finally:
+                    store._ti_id = own_id
+
+            store.set = set_once_for_another
+            return super().execute(context)
+
+    return RefusedItsRecord
 
 
 def with_a_trigger_that_fails(base: type[StartJobOperator]) -> type[StartJobOperator]:
@@ -78,11 +131,13 @@ class TriggerThatFails(AwsJobTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fail."""
-        await asyncio.sleep(3)
+        # Airflow 3.3 fails tasks itself that resume quicker (apache/airflow#72716): that would show nothing.
+        await asyncio.sleep(8)
         raise RuntimeError("this trigger is broken")
         yield  # pragma: no cover - what makes it a generator
 
 
-def _hold_up(context: Any) -> None:
-    if context["ti"].try_number == 1:
+def _hold_up(context: Any, where: str, try_number: int = 1) -> None:
+    if context["ti"].try_number == try_number:
+        log.info("held up %s", where)
         time.sleep(HELD_UP)

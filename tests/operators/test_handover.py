@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from tests.conftest import Context, TaskInstance
-from tests.operators.test_start import only_job
+from tests.operators.scenes import only_job
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.testing import Emulator

@@ -4,65 +4,53 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from airflow_jobs_provider.exceptions import AwsApiError, JobCancelledError, TaskKilledError
+from airflow_jobs_provider.exceptions import AwsApiError, JobExistsError, TaskKilledError
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
-from airflow_jobs_provider.lost import MARK
-from airflow_jobs_provider.operators.asking import StartCall
-from airflow_jobs_provider.operators.base import StartJobOperator
+from airflow_jobs_provider.lost import COMMENT
 from tests.cases import CASES, Case
 from tests.conftest import Context, TaskInstance
-from tests.operators.test_start import during, of, only_job, tokenless
+from tests.operators.scenes import (
+    check_replaced,
+    death,
+    died,
+    during,
+    ids_in_answer,
+    killed,
+    of,
+    only_job,
+    timed_out,
+    tokenless,
+)
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.testing import Emulator
 
-marking = of(lambda case: case.job_type.mark is not None)
-unmarked = of(lambda case: case.job_type.search is not None and case.job_type.mark is None)
-ids_in_answer = of(lambda case: case.job_type.token not in case.job_type.identity)
+commenting = of(lambda case: case.job_type.comment is not None)
+compared = of(lambda case: case.job_type.search is not None and case.job_type.search.text is None)
+repeatable = of(lambda case: case.job_type.token is not None and case.job_type.search is not None)
 CASES_BY_NAME = {case.name: case for case in CASES}
-MARKING = {case.name: case for case in CASES if case.job_type.mark is not None}
+COMMENTING = {case.name: case for case in CASES if case.job_type.comment is not None}
 
 
-def died(
-    case: Case, context: Context, monkeypatch: pytest.MonkeyPatch, *, sent: bool = True, **options: Any
-) -> None:
-    """Lose the worker between the start and the record of it: what a SIGKILL leaves.
-
-    :param sent: AWS has carried the start out.
-    """
-    start = AwsJobHook.start
-
-    def die(hook: AwsJobHook, values: Any) -> Any:
-        if sent:
-            start(hook, values)
-        raise SystemExit
-
-    with monkeypatch.context() as dying:
-        dying.setattr(AwsJobHook, "start", die)
-        dying.setattr(StartCall, "_interrupted", lambda *_: None)
-        dying.setattr(StartJobOperator, "_abandon", lambda *_: None)
-        with pytest.raises(SystemExit):
-            case.start(**options).execute(context)
-
-
-def somebody_starts(case: Case, **more: Any) -> None:
+def somebody_starts(case: Case, times: int = 1, **more: Any) -> None:
     """Start the same as the task, but not by the task."""
     hook = AwsJobHook(case.job_type, aws_conn_id=None)
     operator = case.start()
-    hook.start({**operator.parameters(case.job_type.start), **more})
+    for _ in range(times):
+        hook.start({**operator.parameters(case.job_type.start), **more})
 
 
 def beside(case: Case, aws: Emulator, **settings: Any) -> None:
     """Let several jobs of a target run at a time."""
-    many = {"limit_per_graph": None} if "neptune" in case.name and case.busy is not None else {}
+    many = dict.fromkeys(case.busy or ())
+    if "neptune" in case.name and case.busy is not None:
+        many = {"limit_per_graph": None}
     aws.configure(case.name, **many, **dated(case), **settings)
 
 
@@ -89,13 +77,11 @@ def test_a_clear_ends_the_job_of_a_lost_answer(
     aws.configure(case.name, duration=0.1)
     died(case, context, monkeypatch)
     assert case.start().execute(context.cleared())["status"] == case.succeeded
-    first, second = aws.jobs()
-    assert (first["status"], second["status"]) == (case.cancelled, case.succeeded)
-    assert first["ended"] <= second["created"]
+    assert check_replaced(case, aws)["status"] == case.succeeded
 
 
-@marking
-def test_a_marked_job_is_found_although_the_request_has_changed(
+@commenting
+def test_a_commented_job_is_found_although_the_request_has_changed(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A DAG that was mended after the crash must still end what the broken one has started."""
@@ -106,7 +92,7 @@ def test_a_marked_job_is_found_although_the_request_has_changed(
     assert [job["status"] for job in aws.jobs()] == [case.cancelled, case.succeeded]
 
 
-@marking
+@commenting
 def test_the_same_query_of_somebody_else_is_not_touched(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,7 +106,7 @@ def test_the_same_query_of_somebody_else_is_not_touched(
     assert len(aws.jobs()) == 2
 
 
-@unmarked
+@compared
 def test_a_job_of_before_is_not_touched(
     case: Case,
     aws: Emulator,
@@ -154,9 +140,9 @@ def test_siblings_of_a_mapped_task_do_not_touch_each_other(
     case.start(wait_for_completion=False).execute(cleared)
     assert [job["cancels"] for job in aws.jobs()] == [0, 0]
     told = capsys.readouterr().out
-    assert ("mapped beside this one" in told) == (case.job_type.mark is None)
+    assert ("mapped beside this one" in told) == (case.job_type.comment is None)
     assert (f"aws {case.job_type.service} {case.job_type.cancel.cli_name} " in told) == (
-        case.job_type.mark is None
+        case.job_type.comment is None
     )
 
 
@@ -172,8 +158,8 @@ def test_of_two_jobs_that_match_none_is_touched(
     beside(case, aws, duration=60)
     died(case, context, monkeypatch)
     sent = only_job(aws)["parameters"]
-    mark = case.job_type.mark
-    again = {mark.parameter: sent[case.job_type.parameters[mark.parameter].api]} if mark else {}
+    comment = case.job_type.comment
+    again = {comment.parameter: sent[case.job_type.parameters[comment.parameter].api]} if comment else {}
     somebody_starts(case, **again)
     case.start(wait_for_completion=False).execute(context.cleared())
     assert [job["cancels"] for job in aws.jobs()] == [0, 0, 0]
@@ -228,7 +214,7 @@ def test_a_parameter_that_no_list_tells_is_not_guessed(
     assert "AWS does not tell with which fail_on_error it was started" in capsys.readouterr().out
 
 
-@unmarked
+@compared
 def test_a_job_that_does_something_else_is_no_match(
     case: Case,
     aws: Emulator,
@@ -255,7 +241,7 @@ def test_a_job_that_does_something_else_is_no_match(
         ("logs-query", {"query_language": "PPL"}),
     ],
 )
-def test_a_query_without_room_for_a_mark_is_sent_as_it_is(
+def test_a_query_without_room_for_a_comment_is_sent_as_it_is(
     aws: Emulator,
     context: Context,
     monkeypatch: pytest.MonkeyPatch,
@@ -263,9 +249,9 @@ def test_a_query_without_room_for_a_mark_is_sent_as_it_is(
     name: str,
     options: dict[str, Any],
 ) -> None:
-    """A mark must never be why AWS refuses a query; what cannot be found then is said when it matters."""
+    """A comment must never be why AWS refuses a query; what cannot be found then is said when it matters."""
     store = "12345678-abcd-1234-abcd-123456789012"
-    case = MARKING[name]
+    case = COMMENTING[name]
     given: dict[str, Any] = json.loads(json.dumps(options).replace("{store}", store))
     aws.configure(name, duration=0.1)
     died(case, context, monkeypatch, **given)
@@ -273,41 +259,90 @@ def test_a_query_without_room_for_a_mark_is_sent_as_it_is(
     assert not any("Airflow" in str(value) for value in sent.values())
     assert "cannot be looked for" not in capsys.readouterr().out
     case.start(**given).execute(context.retried())
-    assert "cannot be looked for: there is no mark" in capsys.readouterr().out
+    assert "cannot be looked for: it has no comment" in capsys.readouterr().out
 
 
-@marking
-def test_the_mark_is_sent_and_nothing_else_changes(case: Case, aws: Emulator, context: Context) -> None:
+@commenting
+def test_the_comment_is_sent_and_nothing_else_changes(case: Case, aws: Emulator, context: Context) -> None:
     """The statement that authors see, and that is compared from try to try, must stay theirs."""
-    mark = case.job_type.mark
-    assert mark is not None
+    comment = case.job_type.comment
+    assert comment is not None
     aws.configure(case.name, duration=0.1)
     operator = case.start()
-    written = getattr(operator, mark.parameter)
+    written = getattr(operator, comment.parameter)
     operator.execute(context)
-    sent = only_job(aws)["parameters"][case.job_type.parameters[mark.parameter].api]
-    comment, _, rest = sent.partition("\n")
-    said = context["task_state_store"].values["aws_job"]["sent"][MARK]
-    assert (comment, rest) == (mark.comment.format(said), written)
-    assert getattr(operator, mark.parameter) == written
+    sent = only_job(aws)["parameters"][case.job_type.parameters[comment.parameter].api]
+    line, _, rest = sent.partition("\n")
+    said = context["task_state_store"].values["aws_job"]["sent"][COMMENT]
+    assert (line, rest) == (comment.template.format(said), written)
+    assert getattr(operator, comment.parameter) == written
     assert re.search(r"Airflow DAG finance, run \S+, task refresh, try 1, [0-9a-f]{24}", said)
 
 
-@marking
-def test_a_mark_that_is_refused_is_left_out(case: Case, aws: Emulator, context: Context) -> None:
+@commenting
+def test_a_comment_that_is_refused_is_left_out(case: Case, aws: Emulator, context: Context) -> None:
     """A parser that takes no comment must not fail a query that worked before; a bad query still fails."""
-    mark, job_type = case.job_type.mark, case.job_type
-    assert mark is not None
+    comment, job_type = case.job_type.comment, case.job_type
+    assert comment is not None
     aws.configure(case.name, duration=0.1)
-    aws.fault("error", code=mark.refused, service=job_type.service, operation="StartQuery", times=1)
+    aws.fault("error", code=comment.refused, service=job_type.service, operation="StartQuery", times=1)
     operator = case.start()
     assert operator.execute(context)["status"] == case.succeeded
-    api = job_type.parameters[mark.parameter].api
-    assert only_job(aws)["parameters"][api] == getattr(operator, mark.parameter)
-    aws.fault("error", code=mark.refused, service=job_type.service, operation="StartQuery")
-    with pytest.raises(AwsApiError, match=mark.refused):
+    api = job_type.parameters[comment.parameter].api
+    assert only_job(aws)["parameters"][api] == getattr(operator, comment.parameter)
+    aws.fault("error", code=comment.refused, service=job_type.service, operation="StartQuery")
+    with pytest.raises(AwsApiError, match=comment.refused):
         case.start().execute(Context())
     assert len(aws.journal("StartQuery")) == 4
+
+
+@tokenless
+def test_each_job_that_is_another_s_is_read_once(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read all jobs of a busy account again and again takes longer than a kill may, and is throttled."""
+    beside(case, aws, duration=60)
+    monkeypatch.setattr("airflow_jobs_provider.lost._SKEW", 0.0)
+    somebody_starts(case, times=3)
+    others = aws.jobs()
+    time.sleep(0.05)
+    died(case, context, monkeypatch, sent=False)
+    before = len(aws.journal())
+    case.start(wait_for_completion=False).execute(context.retried())
+    assert case.job_type.list_jobs is not None
+    assert len(aws.journal(case.job_type.list_jobs.api_name)) > 1
+    read = [call for call in aws.journal(case.job_type.describe.api_name) if call["number"] > before]
+    wanted = len(case.job_type.search.reads) > 0 if case.job_type.search else None
+    for job in others:
+        ids = set(job["ids"].values())
+        assert sum(ids <= set(call["parameters"].values()) for call in read) == wanted, ids
+
+
+@commenting
+def test_a_kill_does_not_read_all_jobs_of_a_busy_account(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves time for a few: the one that was created when the start was asked for comes first."""
+    beside(case, aws, duration=60)
+    lost = Lost(monkeypatch)
+    operator = case.start()
+
+    def kill() -> None:
+        somebody_starts(case, times=30)
+        # To read all of them, one by one, takes twice as long as there is.
+        aws.fault("delay", delay=0.2, operation=case.job_type.describe.api_name)
+        operator.on_kill()
+
+    killed(operator, context, aws, case.job_type.start.api_name, kill)
+    lost.release()
+    ours, *others = aws.jobs()
+    assert ours["status"] == case.cancelled
+    assert [job["cancels"] for job in others] == [0] * 30
+    calls = aws.journal()
+    cancel = next(call for call in calls if call["operation"] == case.job_type.cancel.api_name)
+    reads = [call for call in calls if call["operation"] == case.job_type.describe.api_name]
+    assert len([call for call in reads if call["number"] < cancel["number"]]) < 30
+    assert set(ours["ids"].values()) <= set(reads[0]["parameters"].values())
 
 
 class Lost:
@@ -348,14 +383,31 @@ def test_a_kill_finds_out_what_an_unanswered_start_has_started(
         if case.job_type.token in case.job_type.identity:
             lost.release()  # the others go on by themselves
 
-    with (
-        during(aws, case.job_type.start.api_name, kill),
-        pytest.raises((TaskKilledError, JobCancelledError)),
-    ):
-        operator.execute(context)
+    killed(operator, context, aws, case.job_type.start.api_name, kill)
     lost.release()
     assert seen == [case.cancelled]
     assert len(aws.jobs()) == 1
+
+
+@repeatable
+def test_a_kill_leaves_the_old_job_of_a_token_that_was_used_before(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token of the author's own may be answered with yesterday's job: this task has not started that."""
+    aws.configure(case.name, duration=60)
+    own: dict[str, Any] = {str(case.job_type.token): case.token, str(case.job_type.label): "nightly"}
+    somebody_starts(case, **own)
+    # Yesterday's: what is a moment older than the start counts as old.
+    monkeypatch.setattr("airflow_jobs_provider.operators.unanswered._SKEW", -0.01)
+    # The killer waits for an answer for longer than that.
+    aws.fault("delay", delay=0.3, operation=case.job_type.start.api_name, times=1)
+    operator = case.start(**own)
+    with (
+        during(aws, case.job_type.start.api_name, operator.on_kill, since=len(aws.journal())),
+        pytest.raises((TaskKilledError, JobExistsError)),
+    ):
+        operator.execute(context)
+    assert only_job(aws)["cancels"] == 0
 
 
 def test_a_kill_during_a_slow_start_leaves_nothing(case: Case, aws: Emulator, context: Context) -> None:
@@ -363,11 +415,7 @@ def test_a_kill_during_a_slow_start_leaves_nothing(case: Case, aws: Emulator, co
     aws.configure(case.name, duration=60, **dated(case))
     aws.fault("delay", delay=3, operation=case.job_type.start.api_name, times=1)
     operator = case.start()
-    with (
-        during(aws, case.job_type.start.api_name, operator.on_kill),
-        pytest.raises((TaskKilledError, JobCancelledError)),
-    ):
-        operator.execute(context)
+    killed(operator, context, aws, case.job_type.start.api_name)
     while any(call["outcome"] == "in flight" for call in aws.journal(case.job_type.start.api_name)):
         time.sleep(0.05)  # a repeated call was answered first
     began = aws.journal(case.job_type.start.api_name)[0]["time"]
@@ -391,6 +439,97 @@ def test_a_kill_of_a_start_that_was_refused_starts_nothing(
         operator.execute(context)
     assert aws.jobs() == []
     assert len(aws.journal(case.job_type.start.api_name)) == 1
+    # Or else a clear would start the job, to learn what there is to be cancelled.
+    assert context["task_state_store"].values == {}
+
+
+@repeatable
+@pytest.mark.parametrize("may_list", [True, False])
+def test_a_kill_finds_its_job_although_the_repeated_start_is_throttled(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, may_list: bool
+) -> None:
+    """Bedrock takes one start in ten seconds; a job that is not found in four is nobody's."""
+    assert case.job_type.list_jobs is not None
+    aws.configure(case.name, duration=60)
+    if not may_list:  # there is only the token
+        aws.fault("error", code="AccessDeniedException", operation=case.job_type.list_jobs.api_name)
+    lost = Lost(monkeypatch)
+    operator = case.start()
+    seen: list[str] = []
+
+    def kill() -> None:
+        aws.fault("throttle", operation=case.job_type.start.api_name, times=None if may_list else 1)
+        operator.on_kill()
+        seen.extend(job["status"] for job in aws.jobs())
+
+    killed(operator, context, aws, case.job_type.start.api_name, kill)
+    lost.release()
+    assert seen == [case.cancelled]
+    assert len(aws.journal(case.job_type.list_jobs.api_name)) == 1
+
+
+@repeatable
+def test_a_kill_that_cannot_find_its_job_says_so(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A throttled question has not told that no job was started: the next try must ask again."""
+    assert case.job_type.list_jobs is not None
+    aws.configure(case.name, duration=60)
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.list_jobs.api_name)
+    lost = Lost(monkeypatch)
+    operator = case.start()
+
+    def kill() -> None:
+        aws.fault("throttle", operation=case.job_type.start.api_name)
+        operator.on_kill()
+        lost.release()
+
+    # Airflow kills the process before the answer comes.
+    with during(aws, case.job_type.start.api_name, kill), death(monkeypatch) as dying:
+        dying.setattr("airflow_jobs_provider.operators.starting.JobRecordStore.started", lambda *_: None)
+        with pytest.raises(TaskKilledError):
+            operator.execute(context)
+    assert "what try 1 may have started was not found: " in capsys.readouterr().out
+    aws.clear_faults()
+    aws.settle(case.name, {}, case.succeeded)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert only_job(aws)["cancels"] == 0
+
+
+@repeatable
+@pytest.mark.parametrize("cleared", [False, True])
+def test_the_next_try_asks_until_it_is_no_more_throttled(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, cleared: bool
+) -> None:
+    """A throttled question has found nothing out: it neither starts another job nor fails the task."""
+    aws.script(case.name, duration=60 if cleared else 0.2)
+    aws.configure(case.name, duration=0.2)
+    died(case, context, monkeypatch)
+    aws.fault("throttle", operation=case.job_type.start.api_name, times=5)
+    later = context.cleared() if cleared else context.retried()
+    assert case.start().execute(later)["status"] == case.succeeded
+    ended = [case.cancelled, case.succeeded] if cleared else [case.succeeded]
+    assert [job["status"] for job in aws.jobs()] == ended
+
+
+@repeatable
+def test_a_next_try_that_is_throttled_to_the_end_forgets_nothing(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was not found out today must be found out tomorrow."""
+    aws.configure(case.name, duration=0.2)
+    died(case, context, monkeypatch)
+    aws.fault("throttle", operation=case.job_type.start.api_name)
+    later = context.retried()
+    with pytest.raises(AwsApiError, match="it may have been, and be running"):
+        case.start().execute(later)
+    aws.clear_faults()
+    assert case.start().execute(later.retried())["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
 
 
 @ids_in_answer
@@ -406,8 +545,7 @@ def test_a_kill_with_cancel_on_kill_off_looks_for_nothing(
         operator.on_kill()
         lost.release()
 
-    with during(aws, case.job_type.start.api_name, kill), pytest.raises(TaskKilledError):
-        operator.execute(context)
+    killed(operator, context, aws, case.job_type.start.api_name, kill)
     assert only_job(aws)["cancels"] == 0
     assert len(aws.journal(case.job_type.start.api_name)) == 1
     assert case.job_type.list_jobs is None or not aws.journal(case.job_type.list_jobs.api_name)
@@ -421,27 +559,19 @@ def test_a_time_out_finds_out_what_an_unanswered_start_has_started(
     monkeypatch.setattr("airflow_jobs_provider.operators.asking._ANSWER_PATIENCE", 0.3)
     lost = Lost(monkeypatch)
     operator = case.start()
-    _ = operator.hook.region  # made before the alarm
 
-    def interrupt(*_: object) -> None:
-        raise AirflowTaskTimeout("execution_timeout")
-
-    def alarm() -> None:
+    def has_started() -> None:
         while not aws.jobs():
             time.sleep(0.01)
-        signal.raise_signal(signal.SIGALRM)
 
-    before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        with during(aws, case.job_type.start.api_name, alarm), pytest.raises(AirflowTaskTimeout):
-            operator.execute(context)
+        timed_out(operator, context, aws, case.job_type.start.api_name, has_started)
     finally:
-        signal.signal(signal.SIGALRM, before)
         lost.release()
     assert only_job(aws)["status"] == case.cancelled
 
 
-@unmarked
+@compared
 def test_a_job_whose_age_comes_late_is_awaited(case: Case, aws: Emulator, context: Context) -> None:
     """Neptune tells when a task was created only when it is at work; until then it may be a job of before."""
     aws.configure(case.name, duration=2, timeline={"INITIALIZING": 1.5})
@@ -462,7 +592,7 @@ def test_a_lost_answer_of_which_nothing_is_listed_fails_the_try(
     assert context["task_state_store"].values["aws_job"]["confirmed"] is False
 
 
-@unmarked
+@compared
 def test_a_job_that_has_failed_is_no_match(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -477,7 +607,7 @@ def test_a_job_that_has_failed_is_no_match(
     assert len(aws.jobs()) == 2
 
 
-@unmarked
+@compared
 def test_what_was_created_much_later_is_no_match(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

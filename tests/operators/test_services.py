@@ -71,11 +71,10 @@ def test_the_description_says_who_started_the_job(aws: Emulator, context: Contex
     BEDROCK.start(wait_for_completion=False).execute(context)
     aws.settle(BEDROCK.name, {}, "COMPLETE")
     BEDROCK.start(wait_for_completion=False, description="nightly").execute(Context())
-    told = [job["parameters"]["description"] for job in aws.jobs()]
-    assert told == [
-        "Airflow DAG finance, run scheduled__2026-11-22T05:00:00+00:00, task refresh, try 1",
-        "nightly",
-    ]
+    ours, theirs = (job["parameters"]["description"] for job in aws.jobs())
+    says = "Airflow DAG finance, run scheduled__2026-11-22T05:00:00+00:00, task refresh, try 1, "
+    assert ours.startswith(says)
+    assert theirs == "nightly"
 
 
 def test_failed_documents_come_with_their_reasons(

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import re
-import signal
-import threading
 import time
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,60 +20,30 @@ from airflow_jobs_provider.exceptions import (
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun
-from airflow_jobs_provider.operators.asking import StartCall
 from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.record import JobRecordStore
-from tests.cases import CASES, Case
+from tests.cases import Case
 from tests.conftest import Context, TaskInstance
+from tests.operators.scenes import (
+    check_replaced,
+    crashed,
+    death,
+    deferred,
+    died,
+    during,
+    killed,
+    named_before,
+    only_job,
+    timed_out,
+    tokened,
+    tokenless,
+    with_quota,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from airflow_jobs_provider.testing import Emulator
-
-
-def of(condition: Callable[[Case], object]) -> pytest.MarkDecorator:
-    """Return a mark for what only some job types have; each of them is tested."""
-    return pytest.mark.parametrize(
-        "case", [case for case in CASES if condition(case)], ids=lambda case: case.name
-    )
-
-
-tokened = of(lambda case: case.job_type.token is not None)
-tokenless = of(lambda case: case.job_type.token is None)
-with_quota = of(lambda case: case.code(ErrorKind.QUOTA) is not None)
-# The job's id is the token: it is known before the start is answered.
-named_before = of(lambda case: case.job_type.token in case.job_type.identity)
-
-
-def only_job(aws: Emulator) -> dict[str, Any]:
-    """Return the one job that there is."""
-    [job] = aws.jobs()
-    return job
-
-
-@contextmanager
-def during(aws: Emulator, operation: str, act: Callable[[], object]) -> Iterator[None]:
-    """Do something beside the block, as soon as it has called an operation."""
-
-    def when_called() -> None:
-        while not aws.journal(operation):
-            time.sleep(0.01)
-        act()
-
-    beside = threading.Thread(target=when_called)
-    beside.start()
-    yield
-    beside.join()
-
-
-def deferred(operator: Any, context: Context) -> Any:
-    """Run an operator until it defers."""
-    with pytest.raises(TaskDeferred) as caught:
-        operator.execute(context)
-    return caught.value
 
 
 def test_result_names_the_job(case: Case, aws: Emulator, context: Context) -> None:
@@ -187,12 +154,6 @@ def test_a_refused_start_leaves_no_record(case: Case, aws: Emulator, context: Co
     assert aws.jobs() == []
 
 
-def crashed(case: Case, aws: Emulator, context: Context, **options: Any) -> dict[str, Any]:
-    """Start a job and lose the worker: what a SIGKILL leaves."""
-    deferred(case.start(**options, deferrable=True), context)
-    return only_job(aws)
-
-
 def test_a_retry_takes_the_running_job_over(case: Case, aws: Emulator, context: Context) -> None:
     """A worker that died must not cost a second job."""
     aws.configure(case.job_type.name, duration=0.5)
@@ -230,10 +191,8 @@ def died_in_the_start(case: Case, context: Context, monkeypatch: pytest.MonkeyPa
     def die(*_: Any) -> None:
         raise SystemExit
 
-    with monkeypatch.context() as dying:
+    with death(monkeypatch) as dying:
         dying.setattr(HeldJob, "sleep", die)
-        dying.setattr(StartCall, "_interrupted", lambda *_: None)
-        dying.setattr(StartJobOperator, "_abandon", lambda *_: None)
         with pytest.raises(SystemExit):
             case.start().execute(context)
 
@@ -414,9 +373,7 @@ def test_without_durable_a_retry_cancels_and_starts_anew(case: Case, aws: Emulat
     aws.configure(case.job_type.name, duration=0.2)
     crashed(case, aws, context)
     case.start(durable=False).execute(context.retried())
-    first, second = aws.jobs()
-    assert first["status"] == case.cancelled
-    assert first["ended"] <= second["created"]
+    check_replaced(case, aws)
 
 
 def test_a_clear_cancels_and_starts_anew(case: Case, aws: Emulator, context: Context) -> None:
@@ -425,9 +382,7 @@ def test_a_clear_cancels_and_starts_anew(case: Case, aws: Emulator, context: Con
     aws.configure(case.job_type.name, duration=0.2)
     crashed(case, aws, context)
     assert case.start().execute(context.cleared())["status"] == case.succeeded
-    first, second = aws.jobs()
-    assert first["status"] == case.cancelled
-    assert first["ended"] <= second["created"]
+    check_replaced(case, aws)
 
 
 def test_a_clear_of_a_running_task_is_no_retry(case: Case, aws: Emulator, context: Context) -> None:
@@ -438,9 +393,7 @@ def test_a_clear_of_a_running_task_is_no_retry(case: Case, aws: Emulator, contex
     later = context.retried()
     later["dag_run"].clear_number = 1
     assert case.start().execute(later)["status"] == case.succeeded
-    first, second = aws.jobs()
-    assert first["status"] == case.cancelled
-    assert first["ended"] <= second["created"]
+    check_replaced(case, aws)
 
 
 def test_a_deleted_task_instance_counts_as_cleared(case: Case, aws: Emulator, context: Context) -> None:
@@ -512,11 +465,7 @@ def test_a_kill_cancels(case: Case, aws: Emulator, context: Context) -> None:
         operator.on_kill()
         operator.on_kill()
 
-    with (
-        during(aws, case.job_type.describe.api_name, kill),
-        pytest.raises((TaskKilledError, JobCancelledError)),
-    ):
-        operator.execute(context)
+    killed(operator, context, aws, case.job_type.describe.api_name, kill)
     assert only_job(aws)["status"] == case.cancelled
 
 
@@ -526,11 +475,7 @@ def test_a_kill_during_the_start_cancels(case: Case, aws: Emulator, context: Con
     aws.fault("delay", delay=0.5, operation=case.job_type.start.api_name, times=1)
     operator = case.start()
 
-    with (
-        during(aws, case.job_type.start.api_name, operator.on_kill),
-        pytest.raises((TaskKilledError, JobCancelledError)),
-    ):
-        operator.execute(context)
+    killed(operator, context, aws, case.job_type.start.api_name)
     assert only_job(aws)["status"] == case.cancelled
 
 
@@ -552,6 +497,22 @@ def test_a_kill_before_the_start_starts_nothing(
     assert context["task_state_store"].values == {}
 
 
+def test_a_kill_before_the_deferral_hands_nothing_over(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that was told to end would otherwise be deferred, with a trigger for a job that is cancelled."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start(deferrable=True)
+
+    def killed(*_: Any) -> None:
+        operator.on_kill()
+
+    monkeypatch.setattr("airflow_jobs_provider.operators.base.claim", killed)
+    with pytest.raises(TaskKilledError):
+        operator.execute(context)
+    assert only_job(aws)["status"] == case.cancelled
+
+
 def test_a_kill_that_comes_before_aws_knows_the_job_cancels_it(
     case: Case, aws: Emulator, context: Context
 ) -> None:
@@ -565,11 +526,7 @@ def test_a_kill_that_comes_before_aws_knows_the_job_cancels_it(
         aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
         operator.on_kill()
 
-    with (
-        during(aws, case.job_type.describe.api_name, kill),
-        pytest.raises((TaskKilledError, JobCancelledError)),
-    ):
-        operator.execute(context)
+    killed(operator, context, aws, case.job_type.describe.api_name, kill)
     assert only_job(aws)["status"] == case.cancelled
 
 
@@ -705,9 +662,7 @@ def test_a_clear_learns_of_a_start_that_was_never_answered(
     aws.fault("drop_after", operation=case.job_type.start.api_name, times=1)
     died_in_the_start(case, context, monkeypatch)
     assert case.start().execute(context.cleared())["status"] == case.succeeded
-    first, second = aws.jobs()
-    assert (first["status"], second["status"]) == (case.cancelled, case.succeeded)
-    assert first["ended"] <= second["created"]
+    assert check_replaced(case, aws)["status"] == case.succeeded
 
 
 @tokenless
@@ -720,15 +675,7 @@ def test_a_start_without_token_that_was_never_answered_is_said(
 ) -> None:
     """Where the API has no token, on-call must at least be told that a job may be running."""
     aws.configure(case.job_type.name, duration=0.2)
-
-    def die(*_: Any) -> None:
-        raise SystemExit
-
-    with monkeypatch.context() as dying:
-        dying.setattr("airflow_jobs_provider.hooks.aws_job.AwsJobHook.start", die)
-        dying.setattr(StartCall, "_interrupted", lambda *_: None)
-        with pytest.raises(SystemExit):
-            case.start().execute(context)
+    died(case, context, monkeypatch, sent=False)
     assert case.start().execute(context.retried())["status"] == case.succeeded
     assert (
         "try 1 was about to start a job and never heard of it; it may be running" in capsys.readouterr().out
@@ -772,21 +719,8 @@ def test_a_time_out_inside_the_start_call_cancels_what_it_starts(
     """Airflow interrupts the call by an alarm; the job whose id was on its way must not be lost."""
     aws.configure(case.job_type.name, duration=60)
     operator = case.start()
-    _ = operator.hook.region  # made before the alarm
     aws.fault("delay", delay=1.5, operation=case.job_type.start.api_name, times=1)
-
-    def interrupt(*_: object) -> None:
-        raise AirflowTaskTimeout("execution_timeout")
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with (
-            during(aws, case.job_type.start.api_name, lambda: signal.raise_signal(signal.SIGALRM)),
-            pytest.raises(AirflowTaskTimeout),
-        ):
-            operator.execute(context)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    timed_out(operator, context, aws, case.job_type.start.api_name, lambda: None)
     assert only_job(aws)["status"] == case.cancelled
 
 
@@ -798,11 +732,7 @@ def test_a_kill_during_the_start_keeps_the_id(
     aws.fault("delay", delay=0.5, operation=case.job_type.start.api_name, times=1)
     operator = case.start()
     monkeypatch.setattr(StartJobOperator, "_abandon", lambda *_: None)
-    with (
-        during(aws, case.job_type.start.api_name, operator.on_kill),
-        pytest.raises((TaskKilledError, JobCancelledError)),
-    ):
-        operator.execute(context)
+    killed(operator, context, aws, case.job_type.start.api_name)
     assert context["task_state_store"].values["aws_job"]["run"] is not None
 
 

@@ -7,19 +7,20 @@ import re
 import pytest
 
 from airflow_jobs_provider.jobs.cloudtrail import CLOUDTRAIL_QUERY
-from airflow_jobs_provider.operators.tokens import derive_label, derive_mark, derive_token
+from airflow_jobs_provider.operators.tokens import derive_comment, derive_label, derive_token
 from tests.conftest import TaskInstance
 
 
 def test_a_label_says_who_started_the_job() -> None:
-    """Who finds a running job in the console must know whom to ask."""
+    """Who finds a running job in the console must know whom to ask, and a kill which one is its own."""
     ti = TaskInstance(dag_id="sales", map_index=3)
     assert derive_label(ti, 200) == (
-        "Airflow DAG sales, run scheduled__2026-11-22T05:00:00+00:00, task refresh [3], try 1"
+        "Airflow DAG sales, run scheduled__2026-11-22T05:00:00+00:00, task refresh [3], try 1, "
+        + derive_comment(ti)[-24:]
     )
     long = TaskInstance(dag_id="d" * 250, task_id="t" * 250, run_id="r" * 250, map_index=1000, try_number=100)
     assert len(derive_label(long, 200)) == 200
-    assert derive_label(long, 200).endswith(" [1000], try 100")
+    assert re.search(r" \[1000\], try 100, [0-9a-f]{24}$", derive_label(long, 200))
 
 
 def test_tokens_are_readable_valid_and_the_same_for_the_same_try() -> None:
@@ -36,17 +37,17 @@ def test_tokens_are_readable_valid_and_the_same_for_the_same_try() -> None:
     assert re.fullmatch(r"r-try1-[0-9a-f]{26}", derive_token(short, (33, 256)))
 
 
-def test_marks_end_no_comment_and_are_a_tries_own() -> None:
-    """A name that closed the comment would be run; a mark of two tries would cancel the wrong query."""
+def test_comments_do_not_end_early_and_are_a_tries_own() -> None:
+    """A name that closed the comment would be run; a comment of two tries would cancel the wrong query."""
     ti = TaskInstance(dag_id="sales */ DROP", task_id="ünder", run_id="a\nb'; --", map_index=3)
-    mark = derive_mark(ti)
-    assert mark == derive_mark(ti)
+    comment = derive_comment(ti)
+    assert comment == derive_comment(ti)
     assert re.fullmatch(
-        r"Airflow DAG sales----DROP, run a-b-----, task -nder 3, try 1, [0-9a-f]{24}", mark
-    ), mark
-    assert derive_mark(TaskInstance(dag_id="sales */ DROP", task_id="ünder", map_index=3)) != mark
+        r"Airflow DAG sales----DROP, run a-b-----, task -nder 3, try 1, [0-9a-f]{24}", comment
+    ), comment
+    assert derive_comment(TaskInstance(dag_id="sales */ DROP", task_id="ünder", map_index=3)) != comment
     long = TaskInstance(dag_id="d" * 250, task_id="t" * 250, run_id="r" * 250, map_index=1000, try_number=100)
-    assert len(derive_mark(long)) < 250
+    assert len(derive_comment(long)) < 250
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from tests.live.chaos import plan
 from tests.live.chaos.judge import judge
 from tests.live.chaos.storm import Storm
 from tests.live.emulator import emulated_aws
+from tests.live.job_types import IMPORTS
 from tests.live.postgres import PostgresServer
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ def storm_over(*, seed: int, tasks: int, seconds: float, folder: Path) -> Report
         airflow = LocalAirflow(
             dags=_DAGS,
             database=server.url,
+            preload=IMPORTS,
             triggerers=2,
             connections={"aws_default": aws_connection(emulator.url)},
             env=_SETTINGS,

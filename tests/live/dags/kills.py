@@ -34,7 +34,7 @@ def in_the_middle(live: LiveJobType, mode: str) -> None:
     EmptyOperator(task_id="before") >> start(live, mode) >> EmptyOperator(task_id="after")
 
 
-def with_sensor(live: LiveJobType, mode: str) -> None:
+def with_sensor(live: LiveJobType, mode: str, **options: Any) -> None:
     """Make a task that only starts the job, and a sensor that waits for it."""
     job = start(live, mode, wait_for_completion=False)
     describe = live.job_type.describe
@@ -43,7 +43,7 @@ def with_sensor(live: LiveJobType, mode: str) -> None:
         for key in describe.parameters
         if key not in describe.optional
     }
-    job >> live.sensor(task_id="wait", poke_interval=1, retries=0, **MODES[mode], **ids)
+    job >> live.sensor(task_id="wait", **{"poke_interval": 1, "retries": 0, **MODES[mode], **ids, **options})
 
 
 VARIANTS: dict[str, Any] = {
@@ -58,12 +58,27 @@ VARIANTS: dict[str, Any] = {
     ),
     "no_retry": lambda live, mode: start(live, mode, retries=0),
     "with_sensor": with_sensor,
+    # A time-out is final, whatever retries say: these are for a try that Airflow fails.
+    "with_impatient_sensor": lambda live, mode: with_sensor(
+        live, mode, timeout=10, retries=2, retry_delay=timedelta(seconds=1)
+    ),
     **{
         name: lambda live, mode, name=name: start(live, mode, getattr(variants, name)(live.operator))
-        for name in ("held_up_before_the_start", "held_up_after_the_start", "held_up_at_the_end")
+        for name in (
+            "held_up_before_the_start",
+            "held_up_after_the_start",
+            "held_up_at_the_end",
+            "refused_its_record",
+        )
     },
     "with_a_trigger_that_fails": lambda live, mode: start(
         live, mode, variants.with_a_trigger_that_fails(live.operator), retries=1
+    ),
+    "keep_with_a_trigger_that_fails": lambda live, mode: start(
+        live, mode, variants.with_a_trigger_that_fails(live.operator), retries=1, cancel_on_kill=False
+    ),
+    "keep_held_up_before_the_deferral": lambda live, mode: start(
+        live, mode, variants.held_up_before_the_deferral(live.operator), cancel_on_kill=False
     ),
 }
 DAG_OPTIONS: dict[str, dict[str, Any]] = {"run_timeout": {"dagrun_timeout": RUN_TIMEOUT}}

@@ -1,0 +1,122 @@
+"""How an operator or a sensor hands its wait to the triggerer, and goes on when that is over."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
+from airflow_jobs_provider.exceptions import AwsApiError, JobNotFoundError, name
+from airflow_jobs_provider.jobs import job_type_of
+from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+from airflow_jobs_provider.operators.common import AwsJobOperator
+from airflow_jobs_provider.waiting import Wait
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
+
+# Seconds by which Airflow's own time-out of a deferral comes after our trigger's: it is for the case that no
+# triggerer is alive to report the deadline.
+_DEFERRAL_MARGIN = 60.0
+
+
+class DeferringOperator(AwsJobOperator):
+    """Base of what waits for a job, in the worker or deferred."""
+
+    def deadline(self, context: Context) -> float | None:
+        """Return when ``execution_timeout`` is over, counted from the start of the try.
+
+        Airflow 3.3 itself does not enforce it while a task is deferred (apache/airflow#69678).
+        """
+        if self.execution_timeout is None:
+            return None
+        return float(context["ti"].start_date.timestamp() + self.execution_timeout.total_seconds())
+
+    def timed_out(self, run: JobRun) -> AirflowTaskTimeout:
+        """Return the exception for the end of ``execution_timeout``."""
+        seconds = self.execution_timeout.total_seconds() if self.execution_timeout else 0
+        return AirflowTaskTimeout(f"{name(run)} has not ended within execution_timeout ({seconds:g} seconds)")
+
+    def defer_until_over(
+        self,
+        wait: Wait,
+        *,
+        poll_interval: float,
+        deadline: float | None,
+        settle: bool,
+        method_name: str = "execute_complete",
+    ) -> NoReturn:
+        """Hand the wait to the triggerer; it resumes the method. Never returns."""
+        from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
+
+        trigger: AwsJobTrigger = AwsJobTrigger(
+            **wait.to_json(),
+            poll_interval=poll_interval,
+            deadline=deadline,
+            settle=settle,
+            aws_conn_id=self.aws_conn_id,
+            verify=self.verify,
+            botocore_config=self.botocore_config,
+        )
+        self.defer(
+            trigger=trigger,
+            method_name=method_name,
+            kwargs={"wait": wait.to_json()},
+            timeout=deferral_timeout(deadline),
+        )
+
+    def resumed(self, event: Mapping[str, Any] | None, wait: Mapping[str, Any] | None) -> Wait:
+        """Return what was given to ``defer``.
+
+        ``dag.test()`` of Airflow 3.3 drops it where there is an event (mended for a later one by
+        apache/airflow#69942); the event has it, too.
+        """
+        known = wait or event
+        if not isinstance(known, Mapping) or "run" not in known:
+            raise ValueError(f"event must name the job that this task waits for, not {event!r}")
+        waited = Wait.from_json(known)
+        self.has_link = job_type_of(waited.run).console_url(waited.run) is not None
+        return waited
+
+    def read_event(
+        self,
+        event: Mapping[str, Any] | None,
+        wait: Wait,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> JobSnapshot | None:
+        """Return the reading that a trigger's event carries; ``None`` where the deadline has passed.
+
+        :raises AwsJobError: where the trigger could not read the job.
+        """
+        run = wait.run
+        if not isinstance(event, Mapping) or event.get("run") != run.to_json():
+            # On SQLite, Airflow's table of triggers has no AUTOINCREMENT, so that a new trigger gets the id
+            # of a deleted one: another task's event can come here.
+            self.log.warning("the event is not about %s; looking at the job itself", name(run))
+            return self.look(run, wait.started_at, sleep=sleep)
+        if "error" in event:
+            meaning = ErrorKind(event["meaning"])
+            if meaning is ErrorKind.NOT_FOUND:
+                raise JobNotFoundError(event["error"], run=run)
+            raise AwsApiError(event["error"], meaning=meaning, code=event["code"], run=run)
+        return JobSnapshot.from_json(event["snapshot"]) if "snapshot" in event else None
+
+    def is_done(self, snapshot: JobSnapshot) -> bool:
+        """Whether there is nothing more to wait for, or nothing that is worth another wait."""
+        after = self.job_type.aftermath
+        goes_on = self.settles and snapshot.pending is not None and after is not None
+        return snapshot.state.is_over and not (goes_on and after and after.patience == math.inf)
+
+
+def deferral_timeout(deadline: float | None) -> timedelta | None:
+    """Return Airflow's own time-out for a deferral that ends at a deadline."""
+    if deadline is None:
+        return None
+    return timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN)

@@ -1,0 +1,113 @@
+"""What people do to a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.live.matrix import Matrix
+from tests.live.rows.outcomes import ANOTHER, CANCELLED, is_cancelled, starts_another
+
+if TYPE_CHECKING:
+    from tests.live.cells import Cell
+
+matrix = Matrix()
+
+
+@matrix.row("the task is cleared", job=CANCELLED, next_try=ANOTHER)
+def clear_task(cell: Cell, mode: str) -> None:
+    """The task itself, alone."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.clear()
+    starts_another(cell)
+
+
+@matrix.row("it is cleared with what comes after it", job=CANCELLED, next_try=ANOTHER)
+def clear_from_upstream(cell: Cell, mode: str) -> None:
+    """From a task before it, downstream."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.airflow.clear(cell.dag_id, cell.run_id, ["before"], include_downstream=True)
+    starts_another(cell)
+
+
+@matrix.row("its run is cleared", job=CANCELLED, next_try=ANOTHER)
+def clear_run(cell: Cell, mode: str) -> None:
+    """All tasks of the run."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.airflow.clear_run(cell.dag_id, cell.run_id)
+    starts_another(cell)
+
+
+@matrix.row(
+    "it is cleared while the DAG is paused", job="cancelled, at the latest by the next try", next_try=ANOTHER
+)
+def clear_while_paused(cell: Cell, mode: str) -> None:
+    """Airflow tells a trigger of the kill only when the DAG is unpaused."""
+    cell.start_and_wait(f"{mode}_paused")
+    cell.airflow.pause(cell.dag_id)
+    try:
+        cell.clear()
+        cell.until(lambda: cell.state() not in {"running", "deferred"}, "the task is cleared")
+        assert len(cell.jobs()) == 1
+    finally:
+        cell.airflow.pause(cell.dag_id, paused=False)
+    starts_another(cell)
+
+
+@matrix.row("it is marked failed", job=CANCELLED)
+def mark_failed(cell: Cell, mode: str) -> None:
+    """Nobody waits any more."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.mark("failed")
+    is_cancelled(cell)
+
+
+@matrix.row("it is marked success", job=CANCELLED)
+def mark_success(cell: Cell, mode: str) -> None:
+    """Nobody waits any more."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.mark("success")
+    is_cancelled(cell)
+
+
+@matrix.row("it is marked skipped", job=CANCELLED)
+def mark_skipped(cell: Cell, mode: str) -> None:
+    """Nobody waits any more."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.mark("skipped")
+    is_cancelled(cell)
+
+
+@matrix.row("its run is marked failed", job=CANCELLED)
+def run_failed(cell: Cell, mode: str) -> None:
+    """Nobody waits any more."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.airflow.set_run_state(cell.dag_id, cell.run_id, "failed")
+    is_cancelled(cell)
+
+
+@matrix.row("its run is marked success", job=CANCELLED)
+def run_succeeded(cell: Cell, mode: str) -> None:
+    """Nobody waits any more."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.airflow.set_run_state(cell.dag_id, cell.run_id, "success")
+    is_cancelled(cell)
+
+
+@matrix.row("the task instance is deleted", job=CANCELLED, next_try=ANOTHER)
+def task_instance_deleted(cell: Cell, mode: str) -> None:
+    """In a run that has no other, the scheduler makes it anew at once, and counts its tries anew."""
+    cell.start_and_wait(f"{mode}_alone")
+    cell.airflow.delete_task_instance(cell.dag_id, cell.run_id, "job")
+    cell.until(lambda: len(cell.jobs()) == 2, "a second job")
+    cell.succeed(cell.jobs()[1])
+    cell.sees("success")
+    assert cell.history() == ["cancelled", "succeeded"]
+
+
+@matrix.row("the task is taken out of the DAG's file", job=CANCELLED)
+def task_removed(cell: Cell, mode: str) -> None:
+    """Airflow marks what runs as removed."""
+    cell.add_dag(mode)
+    cell.start_and_wait(f"{mode}_{cell.target}")
+    cell.add_dag(None)
+    is_cancelled(cell)

@@ -1,0 +1,181 @@
+"""What happens to the process that runs a task."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.live.matrix import BOTH, Matrix
+from tests.live.rows.outcomes import (
+    ANOTHER,
+    CANCELLED,
+    GOES_ON,
+    TAKES_OVER,
+    WORKER,
+    goes_on_with_the_only_job,
+    is_cancelled,
+    starts_another,
+    succeeds_with_the_only_job,
+)
+
+if TYPE_CHECKING:
+    from tests.live.cells import Cell
+
+matrix = Matrix()
+
+
+@matrix.row(
+    "the worker is told to end (SIGTERM)",
+    job="cancelled within the 5 s that Airflow grants",
+    next_try=ANOTHER,
+    modes=WORKER,
+)
+def worker_told_to_end(cell: Cell, mode: str) -> None:
+    """A deploy, a scale-down, a spot instance that is taken away."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.process().terminate()
+    starts_another(cell)
+
+
+@matrix.row(
+    "the same, inside a call to AWS",
+    job="cancelled within the 5 s that Airflow grants",
+    next_try=ANOTHER,
+    modes=WORKER,
+)
+def worker_told_to_end_in_a_call(cell: Cell, mode: str) -> None:
+    """The main thread may hold the lock of its client, or of the connection pool."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.until(lambda: bool(cell.readings()), "the job is read")
+    cell.fault_readings("delay", delay=20, times=1)
+    cell.until(lambda: cell.readings()[-1]["outcome"] == "in flight", "a reading is in flight")
+    stuck = cell.readings()[-1]
+    cell.process().terminate()
+    starts_another(cell)
+    assert cell.jobs()[0]["cancel_requested"] < stuck["time"] + 20
+
+
+@matrix.row(
+    "the same, while the start call is in flight",
+    job="cancelled within the 5 s that Airflow grants",
+    next_try=ANOTHER,
+    modes=BOTH,
+)
+def worker_told_to_end_in_the_start(cell: Cell, mode: str) -> None:
+    """Where only the answer tells the job's id, it is not known yet."""
+    cell.start_slowly(f"{mode}_plain")
+    cell.process().terminate()
+    starts_another(cell)
+
+
+@matrix.row("it is marked failed while the start call is in flight", job=CANCELLED)
+def mark_failed_in_the_start(cell: Cell, mode: str) -> None:
+    """No next try will look for the job, and Airflow keeps no record of this one any more."""
+    cell.start_slowly(f"{mode}_plain")
+    cell.mark("failed")
+    is_cancelled(cell)
+
+
+@matrix.row("it is cleared while the start call is in flight", job=CANCELLED, next_try=ANOTHER)
+def clear_in_the_start(cell: Cell, mode: str) -> None:
+    """The job cannot be recorded when the answer comes: Airflow has forgotten the try."""
+    cell.start_slowly(f"{mode}_plain")
+    cell.clear()
+    starts_another(cell)
+
+
+@matrix.row("Airflow refuses to record the job after its start", job=CANCELLED, next_try=ANOTHER)
+def record_refused(cell: Cell, mode: str) -> None:
+    """A job that no later try could find must end with the try that knows of it."""
+    cell.start(f"{mode}_refused_its_record")
+    starts_another(cell)
+    before_the_failure, failed, _ = cell.log().partition("Task failed with exception")
+    assert failed
+    assert "is to end" in before_the_failure or "is cancelled" in before_the_failure
+
+
+@matrix.row(
+    "the worker dies (SIGKILL) before the start call, before or after it has recorded that it will make it",
+    job="is not started",
+    next_try="starts it",
+)
+def worker_dies_before_the_start(cell: Cell, mode: str) -> None:
+    """Nothing is there to be taken over, though the second try has left word of a job."""
+    cell.start(f"{mode}_held_up_before_the_start")
+    for number, where in enumerate(("before the record", "before the call"), start=1):
+        cell.until(lambda number=number, where=where: f"held up {where}" in cell.log(number), where)  # type: ignore[misc]
+        cell.process().kill()
+    cell.until(lambda: bool(cell.jobs()), "a job")
+    cell.succeed(cell.jobs()[0])
+    succeeds_with_the_only_job(cell)
+
+
+@matrix.row("the worker dies during the start call", job=GOES_ON, next_try=TAKES_OVER)
+def worker_dies_in_the_start(cell: Cell, mode: str) -> None:
+    """The answer reaches nobody."""
+    cell.start_slowly(f"{mode}_plain")
+    cell.process().kill()
+    goes_on_with_the_only_job(cell)
+
+
+@matrix.row("the worker dies after the start, before it has recorded it", job=GOES_ON, next_try=TAKES_OVER)
+def worker_dies_after_the_start(cell: Cell, mode: str) -> None:
+    """The job runs, and nothing in Airflow names it but the intent to start it."""
+    cell.start(f"{mode}_held_up_after_the_start")
+    cell.until(lambda: bool(cell.jobs()), "a job")
+    cell.process().kill()
+    goes_on_with_the_only_job(cell)
+
+
+@matrix.row("the worker dies while it waits", job=GOES_ON, next_try=TAKES_OVER, modes=WORKER)
+def worker_dies(cell: Cell, mode: str) -> None:
+    """The job has done half of its work."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.process().kill()
+    goes_on_with_the_only_job(cell)
+
+
+@matrix.row(
+    "the worker dies, and the job succeeds meanwhile",
+    job="has succeeded",
+    next_try="returns its result",
+    modes=WORKER,
+)
+def worker_dies_and_the_job_succeeds(cell: Cell, mode: str) -> None:
+    """A refresh that costs an hour, or a day's quota, is not made twice."""
+    cell.start_and_wait(f"{mode}_plain")
+    process = cell.process()
+    process.suspend()
+    cell.succeed(cell.jobs()[0])
+    process.kill()
+    succeeds_with_the_only_job(cell)
+
+
+@matrix.row(
+    "the worker dies, and the job fails meanwhile", job="has failed", next_try="starts another", modes=WORKER
+)
+def worker_dies_and_the_job_fails(cell: Cell, mode: str) -> None:
+    """A dead job is not worth taking over."""
+    cell.start_and_wait(f"{mode}_plain")
+    process = cell.process()
+    process.suspend()
+    cell.fail(cell.jobs()[0])
+    process.kill()
+    cell.until(lambda: len(cell.jobs()) == 2, "a second job")
+    cell.succeed(cell.jobs()[1])
+    cell.sees("success")
+    assert cell.history() == ["failed", "succeeded"]
+
+
+@matrix.row(
+    "the worker dies, or Airflow fails the task, after its job has succeeded",
+    job="has succeeded",
+    next_try="returns its result",
+)
+def worker_dies_at_the_end(cell: Cell, mode: str) -> None:
+    """As when Airflow fails a deferred task that resumed quickly (apache/airflow#72716, #71580)."""
+    cell.start(f"{mode}_held_up_at_the_end")
+    cell.until(lambda: bool(cell.jobs()), "a job")
+    cell.succeed(cell.jobs()[0])
+    cell.until(lambda: "held up" in cell.log(), "the task is held up")
+    cell.process().kill()
+    succeeds_with_the_only_job(cell)
