@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help install check lint types unit live matrix test chaos bench demo format clean
+.PHONY: help install check lint types unit live matrix test chaos bench soak demo format clean
 
 help:
 	@sed -nE 's/^([a-z]+):.*## /make \1\t/p' Makefile
@@ -48,6 +48,9 @@ chaos: install ## a longer storm of kills, clears and faults, and its counts (SE
 
 bench: install ## many waits in one process beside the amazon provider's, an hour and a half (QUICK=1: under three minutes)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+soak: install ## an hour of waits, twenty times as fast: nothing may be left, nothing may grow (five minutes)
+	@$(BIN)/python -W ignore -m benchmarks.soak
 
 demo: install ## see it work (KEEP=1 keeps Airflow up, PORT=8080 sets its port)
 	@$(BIN)/python -m demo

@@ -43,7 +43,7 @@ def _lean_model(service: str, api_version: str | None) -> Any:
 
 
 def _reduced(service: str, api_version: str | None, wanted: set[str]) -> str:
-    """Return a model with the operations that are called, as text: what is made of it keeps nothing of the whole."""
+    """Return a model with the operations that are called, as text: it keeps nothing of the whole alive."""
     # A loader of its own: what it loads, it keeps.
     loader = Loader(include_default_search_paths=True)
     model = loader.load_service_model(service, "service-2", api_version)

@@ -23,7 +23,7 @@ _MOMENT = 0.5
 _BURST = 5.0
 # While calls queue, those of so many seconds are made together: five at a time cost half as much CPU as one
 # after the other, as everything that they need is still in the processor's cache.
-_BREATH = 0.2
+_BREATH = 0.5
 
 
 class Bucket:

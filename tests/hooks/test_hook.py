@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from botocore.utils import parse_timestamp
 
 from airflow_jobs_provider.exceptions import AwsApiError
+from airflow_jobs_provider.hooks.async_client import _moment
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from tests.conftest import Context
@@ -100,3 +103,28 @@ async def test_both_sides_behave_alike(case: Case, aws: Emulator) -> None:
         assert (await other.adescribe(run)).state is hook.describe(run).state
         assert (await other.acancel(run)).status == case.cancelled
         assert (await other.acancel(run)).status == case.cancelled  # once more is harmless
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Kolkata"])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        0,
+        1762059600,  # an hour that New York has twice
+        1762063200,
+        1700000000.123,
+        "1700000000",
+        "2026-11-22T10:00:00Z",
+        "2026-11-22T10:00:00.123456+00:00",
+        "Sun, 22 Nov 2026 10:00:00 GMT",
+    ],
+)
+def test_timestamps_are_those_of_botocore(zone: str, moment: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They stand in a task's result, whether a worker or a triggerer has read them."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert _moment(parse_timestamp, moment).isoformat() == parse_timestamp(moment).isoformat()
+    finally:
+        monkeypatch.undo()
+        time.tzset()
