@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plot import pictured, svg
-from benchmarks.results import Medians, report
+from benchmarks.report import report
+from benchmarks.results import Medians
 from benchmarks.runs import emulator, measure
 from benchmarks.scenarios import FULL, QUICK
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
-
-from benchmarks.scenarios import Scenario
 
 #: scenario -> side -> the figures of each round.
 Rounds = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
@@ -187,6 +182,7 @@ def goals(import_cpu: float) -> list[Goal]:
         _latency("minutes", 5),
         _latency("limited", 1.2 * 200 / 25),
         _latency("bedrock", 1.2 * 1000 / 10),
+        _latency("separate", 1.2 * 1000 / 25),
         Goal(
             "tasks, sockets and descriptors left 15 s after the last wait (all)",
             "none",
@@ -207,65 +203,3 @@ def goals(import_cpu: float) -> list[Goal]:
             "{:.3f} s",
         ),
     ]
-
-
-def report(scenarios: Sequence[Scenario], rounds: Rounds, import_cpu: float, *, quick: bool) -> str:
-    """Return the results as Markdown."""
-    found = Medians(rounds)
-    lines = [
-        "# Results",
-        "",
-        "Made by `make bench" + (" QUICK=1`: few waits, so the ratios say little" if quick else "`") + ".",
-        "",
-        f"{_machine()}. Medians of the rounds; each side in a process of its own, one after the other,",
-        "beside the same emulator. The amazon provider's loop is blocked for most of its polls, so its own",
-        "calls are no measure. CPU is without what the ticks cost by which blocks are measured.",
-        "",
-        "| must reach | limit | measured | |",
-        "|---|---|---|---|",
-    ]
-    for goal in goals(import_cpu):
-        if all(found.has(name) for name in goal.needs) and (
-            "times less" not in goal.limit or found.has(goal.needs[0], "amazon")
-        ):
-            value = goal.value(found)
-            verdict = "met" if goal.met(value) else "**not met**"
-            lines.append(f"| {goal.what} | {goal.limit} | {goal.unit.format(value)} | {verdict} |")
-        else:
-            lines.append(f"| {goal.what} | {goal.limit} | | not measured |")
-    for scenario in scenarios:
-        lines += ["", *_table(scenario, found, rounds)]
-    return "\n".join(lines) + "\n"
-
-
-def _table(scenario: Scenario, found: Medians, rounds: Rounds) -> list[str]:
-    shortest, longest = scenario.durations
-    limit = f", throttled above {scenario.limit} readings a second" if scenario.limit else ""
-    count = len(rounds.get(scenario.name, {}).get("ours", ()))
-    lines = [
-        f"## `{scenario.name}`: {scenario.title}",
-        "",
-        f"Jobs of {shortest:g} to {longest:g} s, poll_interval {scenario.poll_interval} s{limit};",
-        f"rounds: {count}.",
-        "",
-        "| | ours | amazon | |",
-        "|---|---:|---:|---:|",
-    ]
-    for figure, (unit, _) in FIGURES.items():
-        cells = [
-            f"{found.of(scenario.name, side, figure):,.2f} {unit}".strip()
-            if found.has(scenario.name, side)
-            else ""
-            for side in ("ours", "amazon")
-        ]
-        both = found.has(scenario.name) and found.has(scenario.name, "amazon")
-        ours = found.of(scenario.name, "ours", figure) if both else 0
-        ratio = f"{found.less(scenario.name, figure):.1f} times" if ours > 0 else ""
-        lines.append(f"| {figure} | {cells[0]} | {cells[1]} | {ratio} |")
-    return lines
-
-
-def _machine() -> str:
-    names = ("apache-airflow", "apache-airflow-providers-amazon", "aiobotocore", "botocore", "aiohttp")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"

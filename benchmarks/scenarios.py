@@ -115,7 +115,7 @@ FULL = (
     ),
 )
 QUICK = (
-    Scenario("separate", f"60 QuickSight waits, {_SEPARATE}", QUICKSIGHT, 60, 60, (15, 20)),
-    Scenario("neptune", "60 Neptune waits", NEPTUNE, 60, 60, (15, 20)),
-    Scenario("short", "30 QuickSight waits for jobs of seconds", QUICKSIGHT, 30, 30, (2, 20)),
+    Scenario("separate", f"60 QuickSight waits, {_SEPARATE}", QUICKSIGHT, 60, 60, (10, 14)),
+    Scenario("neptune", "60 Neptune waits", NEPTUNE, 60, 60, (10, 14)),
+    Scenario("short", "30 QuickSight waits for jobs of seconds", QUICKSIGHT, 30, 30, (2, 20), alone=True),
 )

