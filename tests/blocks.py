@@ -12,18 +12,19 @@ import shlex
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import botocore.session
 
 from airflow_jobs_provider import iam
 from airflow_jobs_provider.exceptions import not_succeeded
 from airflow_jobs_provider.jobs import JOB_TYPES
-from airflow_jobs_provider.jobs.run import FailureKind, JobRun
+from airflow_jobs_provider.jobs.run import FailureKind, JobRun, JobSnapshot, JobState
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
-_BLOCK = re.compile(r"(<!-- made by make pages: (\w+) (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- made by make pages: (\w+) (.*?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _ANSWERS = {
     FailureKind.TRANSIENT: "yes, after a delay that grows",
     FailureKind.SUPERSEDED: "no: a newer job has taken over; `retry_superseded=True` for yes",
@@ -50,12 +51,13 @@ def failures(arguments: Sequence[str]) -> str:
     """
     [name, shape] = arguments
     job_type = JOB_TYPES[name]
-    words = botocore.session.get_session().get_service_model(job_type.service).shape_for(shape).enum
+    model: Any = botocore.session.get_session().get_service_model(job_type.service)
+    words = model.shape_for(shape).enum
     rows = ["| it says | exception | another try? |", "|---|---|---|"]
     run = JobRun(name, dict.fromkeys(job_type.identity, "x"), "eu-west-1")
     for kind, answer in _ANSWERS.items():
         found = [word for word in words if job_type.failures.get(word, FailureKind.PERMANENT) is kind]
-        error = not_succeeded(run, job_type.failed_with(found[0]))
+        error = not_succeeded(run, JobSnapshot(JobState.FAILED, "FAILED", failure=kind))
         rows.append(f"| {', '.join(found)} | `{type(error).__name__}` | {answer} |")
     return "\n".join([*rows, ""])
 
@@ -65,9 +67,7 @@ MAKERS: dict[str, Callable[[Sequence[str]], str]] = {"policy": policy, "failures
 
 def made(text: str) -> str:
     """Return a page's text with what is made in it made anew."""
-    return _BLOCK.sub(
-        lambda block: f"{block[1]}{MAKERS[block[2]](shlex.split(block[3]))}{block[5]}", text
-    )
+    return BLOCK.sub(lambda block: f"{block[1]}{MAKERS[block[2]](shlex.split(block[3]))}{block[5]}", text)
 
 
 def main() -> None:

@@ -37,9 +37,8 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.testing import Emulator
 
 [QUICKSIGHT] = [case for case in CASES if case.job_type is QUICKSIGHT_INGESTION]
-ERROR_TYPES = (
-    botocore.session.get_session().get_service_model("quicksight").shape_for("IngestionErrorType").enum
-)
+QUICKSIGHT_MODEL: Any = botocore.session.get_session().get_service_model("quicksight")
+ERROR_TYPES = QUICKSIGHT_MODEL.shape_for("IngestionErrorType").enum
 RUN = JobRun("quicksight-ingestion", dict.fromkeys(QUICKSIGHT_INGESTION.identity, "x"), "eu-west-1")
 DAY = timedelta(days=1)
 
@@ -233,7 +232,8 @@ def test_what_others_did_is_respected(
     error = failure_of(operator)
     assert error.kind is kind
     assert ends(asked(operator, error))
-    eager = start(policy=AwsJobRetryPolicy(**{option: True}))
+    options: dict[str, Any] = {option: True}
+    eager = start(policy=AwsJobRetryPolicy(**options))
     assert delay_of(asked(eager, error)) == pytest.approx(120, rel=0.11)
 
 
@@ -323,7 +323,7 @@ async def test_a_deferred_task_is_asked_about_the_same_failure(case: Case, aws: 
     aws.fault("error", code="AccessDeniedException", operation=case.job_type.describe.api_name)
     told = await event(deferral.value.trigger)
     with pytest.raises(AwsApiError) as caught:
-        operator.execute_complete(context, told, **deferral.value.kwargs)
+        operator.execute_complete(context, told, **(deferral.value.kwargs or {}))
     assert caught.value.code == "AccessDeniedException"
     assert ends(asked(operator, caught.value))
 
