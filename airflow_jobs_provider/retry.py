@@ -90,12 +90,15 @@ class AwsJobRetryPolicy(RetryPolicy):
         :returns: another try (with its delay), none, or whatever ``retries`` and ``retry_delay`` say. The
             reason goes to the task's log, and with another try to its task instance.
         """
-        operator = context["task"] if context is not None else None
+        operator = context.get("task") if context is not None else None
         if not isinstance(exception, AwsJobError):
             # Ours say so of bad input, which is as bad at the next try; somebody else's may mean anything.
             bad_input = type(exception) is ValueError and isinstance(operator, AwsOperator)
             return _no("it would have the same input") if bad_input else RetryDecision.default()
         what = exception.code or type(exception).__name__
+        starts = isinstance(operator, StartJobOperator)
+        if _has_ended(exception) and isinstance(operator, AwsOperator) and not starts:
+            return _no(f"the job has ended ({what}), and this task does not start another")
         kind = self._kind(exception)
         if kind is FailureKind.TRANSIENT:
             return self._later(what, _tries(try_number, max_tries, operator))
@@ -107,15 +110,16 @@ class AwsJobRetryPolicy(RetryPolicy):
         """Return what kind of failure an error is to its author."""
         if error.code in self.fail_codes:
             return FailureKind.PERMANENT
-        tried = {
+        if error.code in self.retry_codes:
+            return FailureKind.TRANSIENT
+        # A worker that was told to end says nothing about the job.
+        if error.code in _NO_CREDENTIALS or isinstance(error, TaskKilledError):
+            return None
+        eager = {
             FailureKind.SUPERSEDED: self.retry_superseded,
             FailureKind.CANCELLED: self.retry_cancelled,
         }
-        if error.code in self.retry_codes or (error.kind is not None and tried.get(error.kind)):
-            return FailureKind.TRANSIENT
-        # A worker that was told to end says nothing about the job.
-        unknown = error.code in _NO_CREDENTIALS or isinstance(error, TaskKilledError)
-        return None if unknown else error.kind
+        return FailureKind.TRANSIENT if eager.get(error.kind) else error.kind
 
     def _later(self, what: str, tries: int) -> RetryDecision:
         """Return another try, after a delay that has doubled with each try before."""
@@ -159,6 +163,10 @@ def _no(why: str) -> RetryDecision:
 
 def _in(delay: timedelta, why: str) -> RetryDecision:
     return RetryDecision.retry(delay, f"another try in {delay.total_seconds():.0f} seconds: {why}")
+
+
+def _has_ended(error: AwsJobError) -> bool:
+    return error.snapshot is not None and error.snapshot.state.is_over
 
 
 def _tries(try_number: int, max_tries: int, operator: object) -> int:

@@ -253,6 +253,17 @@ def test_a_failure_without_a_reason_is_tried_as_without_a_policy(case: Case, aws
         assert delay_of(answer) is not None
 
 
+def test_a_sensor_does_not_wait_for_a_job_that_has_failed(case: Case, aws: Emulator) -> None:
+    """However often it looks, the job has failed: only the task that starts jobs can start another."""
+    aws.configure(case.name, duration=0.1, **case.failed)
+    result = case.start(wait_for_completion=False).execute(Context())
+    ids = {name: result[name] for name in case.job_type.identity}
+    sensor = case.sensor(**ids, retries=2, retry_policy=AwsJobRetryPolicy())
+    assert ends(asked(sensor, failure_of(sensor)))
+    passing = AwsApiError("slow down", meaning=ErrorKind.REJECTED, code="ThrottlingException")
+    assert delay_of(asked(sensor, passing)) == pytest.approx(120, rel=0.11)
+
+
 def test_too_many_losses_are_not_tried_again(aws: Emulator) -> None:
     """The same rows would be dropped again."""
     aws.configure("quicksight-ingestion", duration=0.1, rows_dropped=3)
