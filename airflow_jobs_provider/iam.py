@@ -28,6 +28,11 @@ ROLES = {
 PLACES = ("partition", "region", "account")
 """What stands in every ARN."""
 
+_PLACE_HELP = {
+    "partition": "aws, aws-cn, aws-us-gov, ... (default: the region's)",
+    "region": "what stands in the ARNs for it: eu-west-1; * for all",
+    "account": "what stands in the ARNs for it: 12 digits",
+}
 # How the names of the regions of other partitions begin.
 _PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov", "eusc-": "aws-eusc"}
 _FIELD = re.compile(r"{(\w+)}")
@@ -51,7 +56,7 @@ def policy(
     :param with_results: with the right to fetch rows (``fetch_results``).
     :param kms_key: the ARN of the key of one's own with which the services encrypt what the jobs work on.
     :param values: ``partition``, ``region``, ``account`` or a parameter -> what to put into the ARNs. What is
-        missing stands in them in capitals: such a policy allows nothing before somebody has filled it in.
+        missing stands in them in capitals: such a statement allows nothing before somebody has filled it in.
     :raises ValueError: where the jobs have no such right: a sweep, a key, a value that is in no ARN.
     """
     statements: dict[tuple[str, ...], list[str]] = {}
@@ -165,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("--with-results", action="store_true", help="also what fetches the rows of a query (fetch_results)")
     add("--kms-key", metavar="ARN", help="also what a key of your own needs that encrypts what jobs work on")
     for place in PLACES:
-        add(f"--{place}", metavar=place.upper())
+        add(f"--{place}", metavar=place.upper(), help=_PLACE_HELP[place])
     told = "what stands in the ARNs for a parameter: data_set_id=sales; again for more of them; * for all"
     add("--on", type=_value, action="append", default=[], metavar="NAME=VALUE", help=told)
     options = parser.parse_args(arguments)

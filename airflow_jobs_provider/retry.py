@@ -119,7 +119,8 @@ class AwsJobRetryPolicy(RetryPolicy):
             FailureKind.SUPERSEDED: self.retry_superseded,
             FailureKind.CANCELLED: self.retry_cancelled,
         }
-        return FailureKind.TRANSIENT if eager.get(error.kind) else error.kind
+        tried = error.kind is not None and eager.get(error.kind, False)
+        return FailureKind.TRANSIENT if tried else error.kind
 
     def _later(self, what: str, tries: int) -> RetryDecision:
         """Return another try, after a delay that has doubled with each try before."""
