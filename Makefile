@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help install check lint types unit live matrix test chaos bench soak demo format clean
+.PHONY: help install check lint types unit live matrix pages test chaos bench soak demo dist format clean
 
 help:
 	@sed -nE 's/^([a-z]+):.*## /make \1\t/p' Makefile
@@ -41,6 +41,9 @@ live: install ## real Airflow processes against the emulated AWS
 matrix: install ## the live tests again, and what they have seen into the table of the kill matrix
 	$(BIN)/python -m pytest -q tests/live --write-matrix
 
+pages: install ## write what the documentation has that is made of code: policies, tables of failures
+	@$(BIN)/python -m tests.blocks
+
 test: check live ## everything
 
 chaos: install ## a longer storm of kills, clears and faults, and its counts (SECONDS=600, SEED=7)
@@ -55,9 +58,13 @@ soak: install ## an hour of waits, twenty times as fast: nothing may be left, no
 demo: install ## see it work (KEEP=1 keeps Airflow up, PORT=8080 sets its port)
 	@$(BIN)/python -m demo
 
+dist: install ## the wheel and the source distribution, in dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
+
 format: install ## format and sort
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-clean: ## remove .venv and caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+clean: ## remove .venv, caches and dist
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,3 +78,25 @@ def find_running(
                 return run, snapshot
         step = ReadPage(operation, values, page.token) if page.token else None
     return None
+
+
+def find_freeing(
+    job_type: JobType, values: Mapping[str, Any], *, log: Log, patience: float
+) -> Steps[float | None]:
+    """Find out when the quota of a target's starts frees, of a job type that has a ``quota_window``.
+
+    :param values: the start's parameters by our names.
+    :param patience: seconds in which errors that may pass are survived, for each page.
+    :returns: seconds since the epoch; ``None`` where no start is listed that counts.
+    :raises AwsApiError: for an error that does not pass; the right to list may be missing.
+    """
+    operation = job_type.list_jobs
+    assert operation is not None  # noqa: S101 - what a window counts is listed
+    failed = Errors(f"the list of jobs on {job_type.describe_target(values)}", log).survive
+    records: list[Mapping[str, Any]] = []
+    step: ReadPage | None = ReadPage(operation, values)
+    while step is not None:
+        page = yield from until_certain(step, failed, patience)
+        records += page.items
+        step = ReadPage(operation, values, page.token) if page.token else None
+    return job_type.frees_at(records, time.time())

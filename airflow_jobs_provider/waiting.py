@@ -181,7 +181,7 @@ def cancel_until_certain(run: JobRun, *, log: Log, started_at: float, patience: 
             if unknown and (not is_young(started_at) or time.time() + pause > give_up):
                 raise not_found(run, error) from error
             if not unknown and (not error.is_transient or time.time() + pause > give_up):
-                raise not_cancelled(run, str(error), asked=asked) from error
+                raise not_cancelled(run, error, asked=asked) from error
         else:
             # A job that the cancel did not find, and that can be read, runs: the cancel came too early.
             if asked or snapshot.state is not JobState.RUNNING:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from airflow.sdk import DAG, ExceptionRetryPolicy, Param, RetryAction, RetryRule, task
+from airflow.sdk import DAG, Param, task
 
-from airflow_jobs_provider.exceptions import (
-    JobCancelledError,
-    JobFailedError,
-    JobFailedTransientlyError,
-    JobSupersededError,
-    QuotaExceededError,
-)
 from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator
+from airflow_jobs_provider.retry import AwsJobRetryPolicy
 
 DOC = """
 ### The scheduled SPICE refresh
@@ -26,19 +20,15 @@ refresh runs, its task is deferred and holds no worker. Clearing or failing a ta
 * **Which**: the DAG param `data_set_ids`, for a manual run of a few as well.
 * **Incremental or full**: incremental from Monday to Saturday, full on Sundays (UTC).
 * **Retries**: only for failures that may be gone after a while. QuickSight counts every refresh, failed ones
-  too, against 32 in 24 hours for a data set (8 in Standard edition).
+  too, against 32 in 24 hours for a data set (8 in Standard edition). If they are used up, a retry waits until
+  the next one is free, for up to six hours; with the right `quicksight:ListIngestions` it knows when that is.
 """
 
-# The first rule that matches decides; what no rule names (a worker that died, say) is retried as usual.
-WORTH_ANOTHER_REFRESH = ExceptionRetryPolicy(
-    rules=[
-        RetryRule(JobFailedTransientlyError, RetryAction.RETRY, retry_delay=timedelta(minutes=10)),
-        RetryRule(
-            [QuotaExceededError, JobFailedError, JobSupersededError, JobCancelledError],
-            RetryAction.FAIL,
-            reason="another refresh would fail the same way, and counts against the daily quota",
-        ),
-    ]
+# Failures that may pass are tried again after 10 and 20 minutes. Where the daily quota is used up, the task
+# waits until it frees, if that is not too late for the day's readers; nothing else is tried again.
+WORTH_ANOTHER_REFRESH = AwsJobRetryPolicy(
+    delay=timedelta(minutes=10),
+    longest_quota_delay=timedelta(hours=6),
 )
 
 with DAG(

@@ -15,9 +15,11 @@ from airflow_jobs_provider.jobs import JOB_TYPES
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.operators.connected import AwsOperator
 from airflow_jobs_provider.provider_info import get_provider_info
+from tests import blocks
+from tests.jobs.test_contract import operations
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md")))
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 SHARED = ROOT / "docs" / "operators.md"
 # About how it works, not about how it is used.
 NO_REFERENCE = ("architecture.md", "testing.md", "adding-a-job-type.md")
@@ -105,10 +107,26 @@ def test_every_parameter_is_documented(operator: type[AwsOperator]) -> None:
 def test_every_right_is_documented(job_type: JobType) -> None:
     """A policy that lacks an action fails at night, when the first job is to be cancelled."""
     said = "".join(page.read_text() for page in PAGES if page.name not in NO_REFERENCE)
-    rights = {*job_type.iam.actions, *job_type.iam.optional, *job_type.iam.sweep}
-    if job_type.iam.passes_role:
-        rights |= {"iam:PassRole", job_type.iam.passes_role}
+    iam = job_type.iam
+    names = {op.method: op.api_name for op in operations(job_type)}
+    rights = {f"{iam.prefix}:{names[method]}" for methods in iam.resources.values() for method in methods}
+    rights |= {*iam.key, *(("iam:PassRole", iam.passes_role) if iam.passes_role else ())}
     assert {right for right in rights if not re.search(rf"[`\"]{re.escape(right)}[`\"]", said)} == set()
+
+
+@pytest.mark.parametrize("page", blocks.PAGES, ids=named)
+def test_what_is_made_of_code_is_current(page: Path) -> None:
+    """A policy that is copied must be today's; ``make pages`` writes it anew."""
+    text = page.read_text()
+    assert blocks.made(text) == text
+    assert text.count("<!-- made by make pages") == len(blocks.BLOCK.findall(text)), "a block has no end"
+
+
+def test_every_service_has_its_policy_made() -> None:
+    """A policy that was typed is wrong as soon as the provider calls something else."""
+    texts = [page.read_text() for page in blocks.PAGES]
+    lines = [found[2] for text in texts for found in blocks.BLOCK.findall(text) if found[1] == "policy"]
+    assert {word for line in lines for word in line.split()} >= set(JOB_TYPES)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

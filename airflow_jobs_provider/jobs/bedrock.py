@@ -155,9 +155,16 @@ BEDROCK_INGESTION = JobType(
     quota_rule="Bedrock runs so many ingestion jobs at a time in an account, by the quotas of the region",
     console="https://{region}.console.{domain}/bedrock/home?region={region}#/knowledge-bases/{knowledge_base_id}",
     iam=Iam(
-        resources=("arn:{partition}:bedrock:{region}:{account}:knowledge-base/{knowledge_base_id}",),
-        actions=("bedrock:StartIngestionJob", "bedrock:GetIngestionJob", "bedrock:StopIngestionJob"),
-        optional=("bedrock:ListIngestionJobs",),
-        sweep=("bedrock:ListKnowledgeBases", "bedrock:ListDataSources"),
+        prefix="bedrock",
+        resources={
+            "arn:{partition}:bedrock:{region}:{account}:knowledge-base/{knowledge_base_id}": (
+                "start_ingestion_job",
+                "get_ingestion_job",
+                "stop_ingestion_job",
+                "list_ingestion_jobs",
+                "list_data_sources",
+            ),
+            "*": ("list_knowledge_bases",),
+        },
     ),
 )

@@ -163,13 +163,16 @@ CLOUDTRAIL_QUERY = JobType(
     },
     console="https://{region}.console.{domain}/cloudtrailv2/home?region={region}#/lake/query",
     iam=Iam(
-        resources=("arn:{partition}:cloudtrail:{region}:{account}:eventdatastore/*",),
-        actions=(
-            "cloudtrail:StartQuery",
-            "cloudtrail:DescribeQuery",
-            "cloudtrail:CancelQuery",
-            "cloudtrail:GetQueryResults",
-        ),
-        optional=("cloudtrail:ListQueries",),
+        prefix="cloudtrail",
+        resources={
+            "arn:{partition}:cloudtrail:{region}:{account}:eventdatastore/{event_data_store}": (
+                "start_query",
+                "describe_query",
+                "cancel_query",
+                "get_query_results",
+                "list_queries",
+            ),
+        },
+        key=("kms:Decrypt", "kms:GenerateDataKey"),
     ),
 )

@@ -13,7 +13,8 @@ _TEXT = Text(r".{1,10000}", "1 to 10000 characters")
 _GROUP = Text(r"[.\-_/#A-Za-z0-9]{1,512}", "1 to 512 letters, digits and any of .-_/#")
 _GROUP_ID = Text(r"[\w#+=/:,.@-]{1,2048}", "the name of a log group, or its ARN without :* at the end")
 _OVER = {"InvalidParameterException": ErrorKind.OVER}  # "Query is not currently running"
-_RIGHTS = ("logs:StartQuery", "logs:GetQueryResults", "logs:StopQuery")  # only the first has resources
+_ARN = "arn:{partition}:logs:{region}:{account}:log-group:{log_group_name}:*"
+_RIGHTS = {_ARN: ("start_query", "get_query_results"), "*": ("stop_query", "describe_queries")}
 _ROWS = Operation(method="get_query_results", parameters=_ID, record="results", next_token="nextToken")
 
 LOGS_QUERY = JobType(
@@ -56,5 +57,5 @@ LOGS_QUERY = JobType(
     results=Results(operation=_ROWS, total=_TOTAL, row=lambda r: {c["field"]: c.get("value") for c in r}),
     errors={"ResourceNotFoundException": ErrorKind.NOT_FOUND},
     console="https://{region}.console.{domain}/cloudwatch/home?region={region}#logsV2:logs-insights",
-    iam=Iam(resources=("*",), actions=_RIGHTS, optional=("logs:DescribeQueries",)),
+    iam=Iam(prefix="logs", resources=_RIGHTS),
 )

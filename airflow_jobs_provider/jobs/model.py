@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
@@ -23,6 +23,7 @@ from airflow_jobs_provider.jobs.parts import (
     Operation,
     Overview,
     Parameter,
+    QuotaWindow,
     Results,
     Search,
     Sweep,
@@ -69,6 +70,7 @@ class JobType:
     :param start_interval: seconds between two starts that the service allows.
     :param errors: what this service's error codes mean, before the common ones.
     :param quota_rule: the sentence that explains :attr:`ErrorKind.QUOTA`.
+    :param quota_window: how to learn when that quota frees, where it counts starts in a window of time.
     :param console: console URL with ``{region}``, ``{domain}`` and the ids. Without ``{domain}`` the link
         is known for the ``aws`` partition only.
     :param iam: the rights needed.
@@ -108,6 +110,7 @@ class JobType:
     start_interval: float = 1.0
     errors: Mapping[str, ErrorKind] = field(default_factory=dict)
     quota_rule: str = ""
+    quota_window: QuotaWindow | None = None
     console: str | None = None
     iam: Iam
 
@@ -243,10 +246,26 @@ class JobType:
             return ErrorKind.TRANSIENT
         return ErrorKind.FATAL
 
+    def frees_at(self, records: Iterable[Mapping[str, Any]], now: float) -> float | None:
+        """Return when a quota of starts that is used up lets the next one through (seconds since the epoch).
+
+        :param records: the jobs of the target, as they are listed, in any order.
+        """
+        window = self.quota_window
+        if window is None:
+            return None
+        counted = [self.read_record(record) for record in records if _search(window.counts, record)]
+        started = [at for snapshot in counted if (at := self.started_at(snapshot)) is not None]
+        return min((at + window.seconds for at in started if at > now - window.seconds), default=None)
+
     def lost(self, loss: Loss, snapshot: JobSnapshot) -> tuple[int, str]:
         """Return how many of something a job has lost, and what the service says about it."""
         why = (_search(loss.why, snapshot.details) if loss.why else None) or ""
         return int(_search(loss.count, snapshot.details) or 0), why
+
+    def failure_code(self, snapshot: JobSnapshot) -> str | None:
+        """Return the service's word for why a job failed, where its record has one."""
+        return (_search(self.failure, snapshot.details) if self.failure else None) or None
 
     def started_at(self, snapshot: JobSnapshot) -> float | None:
         """Return when a job was started (seconds since the epoch), where its record tells."""

@@ -15,6 +15,7 @@ from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.jobs.values import Choice, Flag, MapOf, Structure, Text, Whole
 
 _TASK = ("task_identifier",)
+_ARN = "arn:{partition}:neptune-graph:{region}:{account}"
 _GRAPH = Parameter("graphIdentifier", Text(r"g-[a-z0-9]{10}", "g- and 10 small letters or digits"))
 _ROLE = Parameter(
     "roleArn",
@@ -184,16 +185,16 @@ NEPTUNE_IMPORT = JobType(
     quota_rule="the account's quota of Neptune Analytics graphs, or of their memory, is used up",
     console="https://console.{domain}/neptune/home?region={region}#analytics-import-task-details:id={task_identifier}",
     iam=Iam(
-        resources=(
-            "arn:{partition}:neptune-graph:{region}:{account}:graph/{graph_identifier}",
-            "arn:{partition}:neptune-graph:{region}:{account}:import-task/*",
-        ),
-        actions=(
-            "neptune-graph:StartImportTask",
-            "neptune-graph:GetImportTask",
-            "neptune-graph:CancelImportTask",
-        ),
-        optional=("neptune-graph:ListImportTasks",),
+        prefix="neptune-graph",
+        resources={
+            f"{_ARN}:graph/{{graph_identifier}}": ("start_import_task",),
+            f"{_ARN}:import-task/*": (
+                "start_import_task",
+                "get_import_task",
+                "cancel_import_task",
+                "list_import_tasks",
+            ),
+        },
         passes_role="neptune-graph.amazonaws.com",
     ),
 )
@@ -255,17 +256,18 @@ NEPTUNE_CREATE_GRAPH = replace(
     # There is no graph yet that could be busy.
     adopts=None,
     iam=Iam(
-        resources=(
-            "arn:{partition}:neptune-graph:{region}:{account}:graph/*",
-            "arn:{partition}:neptune-graph:{region}:{account}:import-task/*",
-        ),
-        actions=(
-            "neptune-graph:CreateGraphUsingImportTask",
-            "neptune-graph:GetImportTask",
-            "neptune-graph:CancelImportTask",
-        ),
-        optional=("neptune-graph:ListImportTasks", "neptune-graph:GetGraph"),
+        prefix="neptune-graph",
+        resources={
+            f"{_ARN}:graph/*": ("create_graph_using_import_task", "get_graph"),
+            f"{_ARN}:import-task/*": (
+                "create_graph_using_import_task",
+                "get_import_task",
+                "cancel_import_task",
+                "list_import_tasks",
+            ),
+        },
         passes_role="neptune-graph.amazonaws.com",
+        key=("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey"),
     ),
 )
 
@@ -331,16 +333,16 @@ NEPTUNE_EXPORT = replace(
     # The console has a page for import tasks only.
     console=None,
     iam=Iam(
-        resources=(
-            "arn:{partition}:neptune-graph:{region}:{account}:graph/{graph_identifier}",
-            "arn:{partition}:neptune-graph:{region}:{account}:export-task/*",
-        ),
-        actions=(
-            "neptune-graph:StartExportTask",
-            "neptune-graph:GetExportTask",
-            "neptune-graph:CancelExportTask",
-        ),
-        optional=("neptune-graph:ListExportTasks",),
+        prefix="neptune-graph",
+        resources={
+            f"{_ARN}:graph/{{graph_identifier}}": ("start_export_task",),
+            f"{_ARN}:export-task/*": (
+                "start_export_task",
+                "get_export_task",
+                "cancel_export_task",
+                "list_export_tasks",
+            ),
+        },
         passes_role="neptune-graph.amazonaws.com",
     ),
 )

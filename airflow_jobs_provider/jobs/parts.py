@@ -206,21 +206,34 @@ class Results:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Iam:
-    """The rights that a job type needs.
+class QuotaWindow:
+    """A quota that counts the starts on a target in a window of time, up to now.
 
-    :param resources: ARNs, with ``{partition}``, ``{region}``, ``{account}`` and the parameters' names.
-    :param actions: what is needed.
-    :param optional: what makes the provider better, and what it does without.
-    :param sweep: what finding the targets of a sweep needs.
-    :param passes_role: the service that is given the role in the request (``iam:PassRole``), if one is.
+    :param seconds: how long the window is.
+    :param counts: JMESPath to whether a job counts, in its record of ``JobType.list_jobs``.
     """
 
-    resources: tuple[str, ...]
-    actions: tuple[str, ...]
-    optional: tuple[str, ...] = ()
-    sweep: tuple[str, ...] = ()
+    seconds: float
+    counts: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Iam:
+    """On what the rights are needed that the operations of a job type are named after.
+
+    From the Service Authorization Reference of AWS: an action without a resource type needs ``*``.
+
+    :param prefix: of the names of the actions.
+    :param resources: ARN -> the methods of the operations that work on it. In braces it has ``{partition}``,
+        ``{region}``, ``{account}`` and the names of parameters.
+    :param passes_role: the service that is given the role in the request (``iam:PassRole``), if one is.
+    :param key: actions on the KMS key, where what the job works on is encrypted with a key of one's own.
+    """
+
+    prefix: str
+    resources: Mapping[str, tuple[str, ...]]
     passes_role: str | None = None
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.model import JobType
-from airflow_jobs_provider.jobs.parts import Discovery, Iam, Loss, Operation, Overview, Parameter, Sweep
+from airflow_jobs_provider.jobs.parts import (
+    Discovery,
+    Iam,
+    Loss,
+    Operation,
+    Overview,
+    Parameter,
+    QuotaWindow,
+    Sweep,
+)
 from airflow_jobs_provider.jobs.run import FailureKind, JobState
 from airflow_jobs_provider.jobs.values import Choice, Text
 
@@ -119,11 +128,17 @@ QUICKSIGHT_INGESTION = JobType(
         "QuickSight allows 32 manual refreshes of a data set in 24 hours in Enterprise edition, "
         "8 in Standard edition; each frees 24 hours after it was started"
     ),
+    quota_window=QuotaWindow(seconds=24 * 3600.0, counts="RequestSource != 'SCHEDULED'"),
     console="https://{region}.quicksight.aws.amazon.com/sn/data-sets/{data_set_id}/view",
     iam=Iam(
-        resources=("arn:{partition}:quicksight:{region}:{account}:dataset/{data_set_id}/ingestion/*",),
-        actions=("quicksight:CreateIngestion", "quicksight:DescribeIngestion", "quicksight:CancelIngestion"),
-        optional=("quicksight:ListIngestions",),
-        sweep=("quicksight:ListDataSets",),
+        prefix="quicksight",
+        resources={
+            "arn:{partition}:quicksight:{region}:{account}:dataset/{data_set_id}/ingestion/*": (
+                "create_ingestion",
+                "describe_ingestion",
+                "cancel_ingestion",
+            ),
+            "*": ("list_ingestions", "list_data_sets"),
+        },
     ),
 )

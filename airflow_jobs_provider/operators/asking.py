@@ -151,7 +151,7 @@ class StartCall:
                 return run, self._operator.look(run, since, sleep=self._held.sleep)
             if not may_exist and not self.token_is_ours:
                 self.nothing_started()
-                raise self.used(run, values[str(self._job_type.token)]) from error
+                raise self.used(run, values[str(self._job_type.token)], error.code) from error
         # A token that the service knows is answered with its job, however busy the target is.
         may_exist = may_exist and error.meaning is not ErrorKind.BUSY
         if not may_exist:
@@ -165,7 +165,7 @@ class StartCall:
         perhaps = "; it may have been, and be running" if may_exist else ""
         message = f"{what} could not be started: {error}{perhaps}"
         if error.meaning is ErrorKind.QUOTA:
-            raise QuotaExceededError(message, run=run) from error.__cause__
+            raise QuotaExceededError(message, run=run, code=error.code) from error.__cause__
         raise AwsApiError(message, meaning=error.meaning, code=error.code, run=run) from error.__cause__
 
     def _find(self, run: JobRun, since: float) -> JobSnapshot | None:
@@ -192,7 +192,7 @@ class StartCall:
         self._held.release()
         self._records.forget()
 
-    def used(self, run: JobRun | None, value: object) -> JobExistsError:
+    def used(self, run: JobRun | None, value: object, code: str | None = None) -> JobExistsError:
         """Return the error for a token of the author's own that a job has already."""
         token = str(self._job_type.token)
         which = name(run) if run is not None else f"a job of {self._job_type.service}"
@@ -201,6 +201,7 @@ class StartCall:
             f" that started it. Leave {token} out to get one for each try, or put {{{{ run_id }}}} and"
             f" {{{{ ti.try_number }}}} into it",
             run=run,
+            code=code,
         )
 
 

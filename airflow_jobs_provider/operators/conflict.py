@@ -51,7 +51,9 @@ class ExclusiveStartJobOperator(StartJobOperator):
         """Fail, adopt the job that runs, or wait until it is time for another attempt."""
         target = self.job_type.describe_target(values)
         if self.on_conflict == "fail":
-            raise TargetBusyError(f"{target} is busy, and on_conflict is 'fail': {busy}") from busy
+            raise TargetBusyError(
+                f"{target} is busy, and on_conflict is 'fail': {busy}", code=busy.code
+            ) from busy
         if self.on_conflict == "adopt":
             found = self._find_running(values, held)
             if found is not None:
@@ -67,7 +69,8 @@ class ExclusiveStartJobOperator(StartJobOperator):
         left = self.conflict_timeout - waited
         if left <= 0:
             raise TargetBusyError(
-                f"{target} was busy for all of conflict_timeout ({self.conflict_timeout:g} seconds): {busy}"
+                f"{target} was busy for all of conflict_timeout ({self.conflict_timeout:g} seconds): {busy}",
+                code=busy.code,
             ) from busy
         pause = min(pause_after(waited, self.job_type), left)
         self.log.info(

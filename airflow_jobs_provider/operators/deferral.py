@@ -104,7 +104,7 @@ class DeferringOperator(AwsJobOperator):
         if "error" in event:
             meaning = ErrorKind(event["meaning"])
             if meaning is ErrorKind.NOT_FOUND:
-                raise JobNotFoundError(event["error"], run=run)
+                raise JobNotFoundError(event["error"], run=run, code=event["code"])
             raise AwsApiError(event["error"], meaning=meaning, code=event["code"], run=run)
         return JobSnapshot.from_json(event["snapshot"]) if "snapshot" in event else None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_jobs_provider.exceptions import (
     AwsApiError,
-    AwsJobError,
+    JobNotEndedError,
     JobNotFoundError,
     name,
     still_ending,
@@ -107,10 +107,11 @@ class EarlierJob:
             if self.unwanted_because is not None and not self.operator.cancel_on_kill:
                 self.operator.log.warning("%s", what)
                 return None
-            raise AwsJobError(
+            raise JobNotEndedError(
                 f"{what}. Nothing else is started, and it is cancelled if that can be done; to cancel it by"
                 f" hand: {job_type_of(run).cancel_command(run)}",
                 run=run,
+                cause=error,
             ) from error
 
     def _end(self, run: JobRun, snapshot: JobSnapshot) -> None:

@@ -12,6 +12,7 @@ from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.hooks.async_client import _moment
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.jobs.errors import ErrorKind
+from tests.cases import CASES
 from tests.conftest import Context
 
 if TYPE_CHECKING:
@@ -69,10 +70,11 @@ async def test_no_connection_is_a_call_that_was_not_made(
         assert caught.value.meaning is ErrorKind.REJECTED
 
 
-def test_sts_is_asked_as_often_as_we_say(case: Case, aws: Emulator) -> None:
+def test_sts_is_asked_as_often_as_we_say(aws: Emulator) -> None:
     """The retries of a user's botocore_config must not reach any client."""
     aws.fault("throttle", service="sts")
-    hook = AwsJobHook(case.job_type, aws_conn_id=None, botocore_config={"retries": {"max_attempts": 7}})
+    # Once is enough: STS is told nothing of the job type, and botocore's pauses take four seconds.
+    hook = AwsJobHook(CASES[0].job_type, aws_conn_id=None, botocore_config={"retries": {"max_attempts": 7}})
     with pytest.raises(AwsApiError):
         hook.caller_account()
     assert len(aws.journal("GetCallerIdentity")) == 4

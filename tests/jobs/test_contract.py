@@ -306,10 +306,15 @@ def test_a_sweep_finds_what_it_looks_for(job_type: JobType, model: Any) -> None:
 
 
 def test_rights_are_those_of_the_operations(job_type: JobType) -> None:
-    """A policy made from this list must allow what the provider calls."""
+    """A policy is made of this: an operation without a resource would be missing in it."""
     iam = job_type.iam
-    allowed = {action.partition(":")[2] for action in (*iam.actions, *iam.optional, *iam.sweep)}
-    assert {operation.api_name for operation in operations(job_type)} <= allowed
+    methods = {method for group in iam.resources.values() for method in group}
+    assert methods == {operation.method for operation in operations(job_type)}
+    for arn in iam.resources:
+        assert arn == "*" or arn.startswith(f"arn:{{partition}}:{iam.prefix}:{{region}}:{{account}}:")
+        assert set(re.findall(r"{(\w+)}", arn)) <= {"partition", "region", "account", *job_type.parameters}
+    takes_role = "role_arn" in job_type.start.parameters
+    assert (iam.passes_role is not None) is takes_role
 
 
 def test_texts_name_the_job(job_type: JobType) -> None:

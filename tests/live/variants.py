@@ -132,7 +132,7 @@ class TriggerThatFails(AwsJobTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Fail."""
         # Airflow 3.3 fails tasks itself that resume quicker (apache/airflow#72716): that would show nothing.
-        await asyncio.sleep(8)
+        await asyncio.sleep(15)
         raise RuntimeError("this trigger is broken")
         yield  # pragma: no cover - what makes it a generator
 
