@@ -60,9 +60,14 @@ class ReadPage:
 
 @dataclass(frozen=True)
 class Pause:
-    """Step: do nothing for so many seconds."""
+    """Step: do nothing for so many seconds.
+
+    :param anew: to be asked when a reading that nobody asked for shows what the last one has shown: how many
+        seconds to pause from then on; ``None`` if that reading is wanted all the same.
+    """
 
     seconds: float
+    anew: Callable[[], float | None] | None = None
 
 
 Step = Union[Read, Cancel, ReadPage, Pause]  # noqa: UP007 - evaluated at import, also on Python 3.10
@@ -104,8 +109,12 @@ class AsyncCalls(Protocol):
         """Read a page of a list."""
 
 
+async def _sleep(pause: Pause) -> None:
+    await asyncio.sleep(pause.seconds)
+
+
 async def adrive(
-    steps: Steps[T], hook: AsyncCalls, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep
+    steps: Steps[T], hook: AsyncCalls, sleep: Callable[[Pause], Awaitable[object]] = _sleep
 ) -> T:
     """Take the steps with aiobotocore, on the running event loop."""
     try:
@@ -113,7 +122,7 @@ async def adrive(
         while True:
             try:
                 if isinstance(step, Pause):
-                    answer: Any = await sleep(step.seconds)
+                    answer: Any = await sleep(step)
                 elif isinstance(step, ReadPage):
                     answer = await hook.aread_page(step.operation, step.values, step.token)
                 else:

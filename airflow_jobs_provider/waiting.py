@@ -85,6 +85,12 @@ def wait_until_over(
     :raises AwsApiError: for an error that waiting does not mend.
     """
     watch = Watch(run, log, started_at)
+
+    def anew() -> float | None:
+        pause = pause_at(time.time() - started_at, poll_interval)
+        left = math.inf if deadline is None else deadline - time.time()
+        return min(pause, left) if watch.is_quiet and left > 0 else None
+
     while True:
         pause = pause_at(time.time() - (watch.over_since or started_at), poll_interval)
         try:
@@ -100,7 +106,7 @@ def wait_until_over(
             if left <= 0:
                 raise DeadlinePassedError(f"{name(run)} has not ended in time", run=run)
             pause = min(pause, left)
-        yield Pause(pause)
+        yield Pause(pause, anew)
 
 
 def pause_at(age: float, poll_interval: float) -> float:

@@ -97,6 +97,11 @@ class Watch:
                 "%s is a status that this version does not know; it counts as running", snapshot.status
             )
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether another reading like the last one would be neither logged nor waited for."""
+        return self.over_since is None and time.time() - self.said_at < _SIGN_OF_LIFE
+
     def is_done(self, snapshot: JobSnapshot, *, settle: bool) -> bool:
         """Whether there is nothing more to wait for.
 

@@ -48,6 +48,44 @@ def pauses(
     return found
 
 
+def test_what_is_not_news_wakes_no_wait(clock: list[float]) -> None:
+    """A list that shows nothing new of a job begins its pause anew, and no more than that.
+
+    But it must not put off the deadline, nor the line in the log that says that the job still runs.
+    """
+    began = clock[0]
+    steps = wait_until_over(
+        RUN, log=logging.getLogger(__name__), poll_interval=30, started_at=began, deadline=began + 700
+    )
+    next(steps)
+    pause = steps.send(RUNNING)
+    assert isinstance(pause, Pause)
+    assert pause.anew is not None
+    assert (pause.anew() or 0) <= 1
+    clock[0] = began + 299
+    assert 27 <= (pause.anew() or 0) <= 30
+    clock[0] = began + 301
+    assert pause.anew() is None
+    next(steps)
+    pause = steps.send(RUNNING)
+    assert isinstance(pause, Pause)
+    assert pause.anew is not None
+    clock[0] = began + 590
+    assert 27 <= (pause.anew() or 0) <= 30
+    steps.close()
+    steps = wait_until_over(
+        RUN, log=logging.getLogger(__name__), poll_interval=30, started_at=began, deadline=clock[0] + 200
+    )
+    next(steps)
+    pause = steps.send(RUNNING)
+    assert isinstance(pause, Pause)
+    assert pause.anew is not None
+    clock[0] += 195
+    assert pause.anew() == 5
+    clock[0] += 5
+    assert pause.anew() is None
+
+
 def test_young_jobs_are_read_often_and_old_ones_seldom(clock: list[float]) -> None:
     """A job of seconds must be seen in seconds, and one of hours must cost a reading per poll_interval."""
     found = pauses(clock, 30, 3600)

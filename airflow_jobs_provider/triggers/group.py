@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.parts import Operation, Overview
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+from airflow_jobs_provider.steps import Pause
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.protocol import Page
@@ -26,7 +27,21 @@ _SOON = 0.5
 class Waiter:
     """Reads one job for one wait: what :func:`~airflow_jobs_provider.steps.adrive` asks for steps."""
 
-    __slots__ = ("_awake", "_poller", "_slept_enough", "fresh", "group", "listed", "run", "singly")
+    __slots__ = (
+        "_anew",
+        "_answer",
+        "_awake",
+        "_last",
+        "_poller",
+        "_sleeps_until",
+        "_slept_enough",
+        "_timer",
+        "fresh",
+        "group",
+        "listed",
+        "run",
+        "singly",
+    )
 
     def __init__(self, poller: Poller, run: JobRun, group: Group | None) -> None:
         self.run = run
@@ -38,40 +53,55 @@ class Waiter:
         #: What a list has shown of the job, and how it was read: most of the time nothing changes.
         self.listed: tuple[Mapping[str, Any], JobSnapshot] | None = None
         self._poller = poller
+        #: The last reading, if it was no error.
+        self._last: JobSnapshot | None = None
         self._awake: asyncio.Future[None] | None = None
-        self._slept_enough = 0.0
+        self._anew: Callable[[], float | None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        #: What it has asked for while its wait sleeps on.
+        self._answer: asyncio.Future[JobSnapshot | None] | None = None
+        self._slept_enough = self._sleeps_until = 0.0
 
     @property
     def would_read_soon(self) -> bool:
         """Whether it sleeps, and has for most of its pause."""
         return self._awake is not None and asyncio.get_running_loop().time() >= self._slept_enough
 
-    def wake(self) -> None:
-        """End its pause."""
-        if self._awake is not None and not self._awake.done():
-            self._awake.set_result(None)
+    def saw(self, snapshot: JobSnapshot | None) -> None:
+        """Take what a list shows of the job while its wait sleeps; ``None``: it is to be read singly.
 
-    async def sleep(self, seconds: float) -> None:
-        """Pause, or until the list of others has shown the job."""
+        A job in which nothing changes does not wake its wait: that costs more than all that the list costs.
+        """
+        if snapshot is not None and snapshot is self._last and self._anew is not None:
+            pause = self._anew()
+            if pause is not None:
+                self._pause(pause)
+                return
+        self.fresh = snapshot
+        self.singly = snapshot is None
+        self._wake()
+
+    async def sleep(self, pause: Pause) -> None:
+        """Pause, or until the list of others has shown something of the job that its wait wants to know."""
         if self.group is None:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(pause.seconds)
             return
         loop = asyncio.get_running_loop()
-        self._awake = loop.create_future()
-        self._slept_enough = loop.time() + seconds * _SOON
-        timer = loop.call_later(seconds, self.wake)
+        self._awake, self._anew = loop.create_future(), pause.anew
+        self._pause(pause.seconds)
         try:
             await self._awake
         finally:
-            timer.cancel()
-            self._awake = None
+            for each in (self._timer, self._answer):
+                if each is not None:
+                    each.cancel()
+            self._awake = self._anew = self._timer = self._answer = None
 
     async def adescribe(self, _: JobRun) -> JobSnapshot:
         """Read the job."""
-        if self.fresh is not None:
-            snapshot, self.fresh = self.fresh, None
-            return snapshot
-        return await self._poller.read(self)
+        snapshot, self.fresh, self._last = self.fresh, None, None
+        self._last = snapshot or await self._poller.read(self)
+        return self._last
 
     async def arequest_cancel(self, run: JobRun) -> bool:
         """Ask for the end of the job."""
@@ -80,6 +110,38 @@ class Waiter:
     async def aread_page(self, operation: Operation, values: Mapping[str, Any], token: str | None) -> Page:
         """Read a page of a list."""
         return await (await self._poller.hook()).aread_page(operation, values, token)
+
+    def _pause(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._slept_enough = now + seconds * _SOON
+        self._sleeps_until = now + seconds
+        if self._timer is None:
+            self._timer = loop.call_at(self._sleeps_until, self._rings)
+
+    def _rings(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        # The pause may have begun anew meanwhile: to move the timer each time would cost more.
+        if loop.time() < self._sleeps_until:
+            self._timer = loop.call_at(self._sleeps_until, self._rings)
+            return
+        # What a list has shown the last time, it probably shows again: nothing to wake the wait for.
+        listed = self._last is not None and self.listed is not None and self._last is self.listed[1]
+        self._answer = self._poller.ask(self) if listed and self._anew is not None else None
+        if self._answer is None:
+            self._wake()
+        else:
+            self._answer.add_done_callback(self._answered)
+
+    def _answered(self, answer: asyncio.Future[JobSnapshot | None]) -> None:
+        if answer is self._answer and not answer.cancelled():
+            self._answer = None
+            self.saw(answer.result())
+
+    def _wake(self) -> None:
+        if self._awake is not None and not self._awake.done():
+            self._awake.set_result(None)
 
 
 class Group:
@@ -166,9 +228,7 @@ class Turn:
                 if answer is not None:
                     self._answer(answer, waiter)
                 elif waiter.would_read_soon:
-                    waiter.fresh = self._reading(waiter)
-                    waiter.singly = waiter.fresh is None
-                    waiter.wake()
+                    waiter.saw(self._reading(waiter))
 
     def again(self) -> None:
         """Let those who have no answer yet go on asking."""

@@ -144,15 +144,21 @@ class Poller:
 
         :raises AwsApiError: as the hook does.
         """
-        group = waiter.group
-        if group is not None and not waiter.singly and self._may_list(group):
-            answer = group.ask(waiter)
-            self._put(group)
-            snapshot = await answer
-            if snapshot is not None:
-                return snapshot
+        answer = self.ask(waiter)
+        snapshot = None if answer is None else await answer
+        if snapshot is not None:
+            return snapshot
         waiter.singly = False
         return await self._single.read(waiter.run)
+
+    def ask(self, waiter: Waiter) -> asyncio.Future[JobSnapshot | None] | None:
+        """Return what a list will show of a job, or ``None`` if there is to be no list."""
+        group = waiter.group
+        if group is None or waiter.singly or not self._may_list(group):
+            return None
+        answer = group.ask(waiter)
+        self._put(group)
+        return answer
 
     def _put(self, group: Group) -> None:
         if not group.queued:

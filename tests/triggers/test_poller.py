@@ -18,14 +18,17 @@ import pytest
 from aiobotocore.httpsession import AIOHTTPSession
 from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory as SessionFactory
 
+from airflow_jobs_provider import watch
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.hooks.models import LeanLoader
 from airflow_jobs_provider.jobs.bedrock import BEDROCK_INGESTION
 from airflow_jobs_provider.jobs.cloudtrail import CLOUDTRAIL_QUERY
 from airflow_jobs_provider.jobs.neptune_analytics import NEPTUNE_IMPORT
 from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.testing import Emulator, EmulatorServer
 from airflow_jobs_provider.triggers import aws_job, lanes, poller
+from airflow_jobs_provider.triggers.group import Waiter
 from airflow_jobs_provider.triggers.lanes import Bucket
 from tests.cases import ROLE
 from tests.conftest import Context
@@ -143,6 +146,35 @@ async def test_a_list_serves_a_group(
     payloads = await asyncio.gather(*waiting)
     assert {payload["snapshot"]["status"] for payload in payloads} == {ended}
     assert alone + single <= calls(aws, job_type.describe.api_name) <= alone + single + 3
+
+
+async def test_a_list_without_news_wakes_nobody(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """To wake a thousand waits costs more than all the rest, and most of the time nothing has changed.
+
+    All the same each must say that its job still runs, see its deadline, and see the end.
+    """
+    caplog.set_level(logging.INFO)
+    told: Counter[str] = Counter()
+    describe = Waiter.adescribe
+
+    async def counted(waiter: Waiter, run: JobRun) -> JobSnapshot:
+        told[run.ids["ingestion_id"]] += 1
+        return await describe(waiter, run)
+
+    monkeypatch.setattr(Waiter, "adescribe", counted)
+    runs = refreshes(aws, 8, data_sets=1)
+    waiting = [*waits(runs[:7]), *waits(runs[7:], deadline=time.time() + 3)]
+    await until(lambda: calls(aws, "ListIngestions") >= 5)
+    before, lists = told.total(), calls(aws, "ListIngestions")
+    await until(lambda: calls(aws, "ListIngestions") >= lists + 10)
+    assert told.total() - before <= 8  # else eighty
+    assert "deadline" in await waiting[7]
+    monkeypatch.setattr(watch, "_SIGN_OF_LIFE", 0.2)
+    await until(lambda: sum("ingestion i0" in line and "is still" in line for line in caplog.messages) >= 2)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting[:7]))
 
 
 async def test_what_a_list_does_not_show_is_read_singly(aws: Emulator) -> None:
