@@ -21,9 +21,10 @@ from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import THROTTLES, ErrorKind
 from airflow_jobs_provider.jobs.parts import Operation
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
-from airflow_jobs_provider.triggers.group import Group, Turn, Waiter
+from airflow_jobs_provider.triggers.group import Group, Turn
 from airflow_jobs_provider.triggers.lanes import Lane
 from airflow_jobs_provider.triggers.single import PATIENCE, SingleReadings
+from airflow_jobs_provider.triggers.waiter import Waiter
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook

@@ -28,8 +28,8 @@ from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.testing import Emulator, EmulatorServer
 from airflow_jobs_provider.triggers import aws_job, lanes, poller
-from airflow_jobs_provider.triggers.group import Waiter
 from airflow_jobs_provider.triggers.lanes import Bucket
+from airflow_jobs_provider.triggers.waiter import Waiter
 from tests.cases import ROLE
 from tests.conftest import Context
 from tests.triggers.test_trigger import _says, event, trigger

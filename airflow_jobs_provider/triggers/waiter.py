@@ -1,0 +1,140 @@
+"""What reads one job for one wait: it sleeps on while lists show nothing new of the job."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow_jobs_provider.jobs.parts import Operation
+from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+from airflow_jobs_provider.steps import Pause
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.hooks.protocol import Page
+    from airflow_jobs_provider.triggers.group import Group
+    from airflow_jobs_provider.triggers.poller import Poller
+
+# A wait takes part in the others' list when it has slept this share of its pause. With half of it, the waits
+# of a group come into step within two lists; with less, each new wait would have all others read anew.
+_SOON = 0.5
+
+
+class Waiter:
+    """Reads one job for one wait: what :func:`~airflow_jobs_provider.steps.adrive` asks for steps."""
+
+    __slots__ = (
+        "_anew",
+        "_answer",
+        "_awake",
+        "_last",
+        "_poller",
+        "_sleeps_until",
+        "_slept_enough",
+        "_timer",
+        "fresh",
+        "group",
+        "listed",
+        "run",
+        "singly",
+    )
+
+    def __init__(self, poller: Poller, run: JobRun, group: Group | None) -> None:
+        self.run = run
+        self.group = group
+        #: A reading that it has not asked for yet.
+        self.fresh: JobSnapshot | None = None
+        #: Whether a list has shown that the job is to be read singly.
+        self.singly = False
+        #: What a list has shown of the job, and how it was read: most of the time nothing changes.
+        self.listed: tuple[Mapping[str, Any], JobSnapshot] | None = None
+        self._poller = poller
+        #: The last reading, if it was no error.
+        self._last: JobSnapshot | None = None
+        self._awake: asyncio.Future[None] | None = None
+        self._anew: Callable[[], float | None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        #: What it has asked for while its wait sleeps on.
+        self._answer: asyncio.Future[JobSnapshot | None] | None = None
+        self._slept_enough = self._sleeps_until = 0.0
+
+    @property
+    def would_read_soon(self) -> bool:
+        """Whether it sleeps, and has for most of its pause."""
+        return self._awake is not None and asyncio.get_running_loop().time() >= self._slept_enough
+
+    def saw(self, snapshot: JobSnapshot | None) -> None:
+        """Take what a list shows of the job while its wait sleeps; ``None``: it is to be read singly.
+
+        A job in which nothing changes does not wake its wait: that costs more than all that the list costs.
+        """
+        if snapshot is not None and snapshot is self._last and self._anew is not None:
+            pause = self._anew()
+            if pause is not None:
+                self._pause(pause)
+                return
+        self.fresh = snapshot
+        self.singly = snapshot is None
+        self._wake()
+
+    async def sleep(self, pause: Pause) -> None:
+        """Pause, or until the list of others has shown something of the job that its wait wants to know."""
+        if self.group is None:
+            await asyncio.sleep(pause.seconds)
+            return
+        loop = asyncio.get_running_loop()
+        self._awake, self._anew = loop.create_future(), pause.anew
+        self._pause(pause.seconds)
+        try:
+            await self._awake
+        finally:
+            for each in (self._timer, self._answer):
+                if each is not None:
+                    each.cancel()
+            self._awake = self._anew = self._timer = self._answer = None
+
+    async def adescribe(self, _: JobRun) -> JobSnapshot:
+        """Read the job."""
+        snapshot, self.fresh, self._last = self.fresh, None, None
+        self._last = snapshot or await self._poller.read(self)
+        return self._last
+
+    async def arequest_cancel(self, run: JobRun) -> bool:
+        """Ask for the end of the job."""
+        return await (await self._poller.hook()).arequest_cancel(run)
+
+    async def aread_page(self, operation: Operation, values: Mapping[str, Any], token: str | None) -> Page:
+        """Read a page of a list."""
+        return await (await self._poller.hook()).aread_page(operation, values, token)
+
+    def _pause(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._slept_enough = now + seconds * _SOON
+        self._sleeps_until = now + seconds
+        if self._timer is None:
+            self._timer = loop.call_at(self._sleeps_until, self._rings)
+
+    def _rings(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        # The pause may have begun anew meanwhile: to move the timer each time would cost more.
+        if loop.time() < self._sleeps_until:
+            self._timer = loop.call_at(self._sleeps_until, self._rings)
+            return
+        # What a list has shown the last time, it probably shows again: nothing to wake the wait for.
+        listed = self._last is not None and self.listed is not None and self._last is self.listed[1]
+        self._answer = self._poller.ask(self) if listed and self._anew is not None else None
+        if self._answer is None:
+            self._wake()
+        else:
+            self._answer.add_done_callback(self._answered)
+
+    def _answered(self, answer: asyncio.Future[JobSnapshot | None]) -> None:
+        if answer is self._answer and not answer.cancelled():
+            self._answer = None
+            self.saw(answer.result())
+
+    def _wake(self) -> None:
+        if self._awake is not None and not self._awake.done():
+            self._awake.set_result(None)
