@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_jobs_provider.exceptions import AwsApiError, JobExistsError, TaskKilledError
+from airflow_jobs_provider.exceptions import AwsApiError, JobCancelledError, JobExistsError, TaskKilledError
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.lost import COMMENT
+from airflow_jobs_provider.testing.job_service import JobService
 from tests.cases import CASES, Case
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import (
@@ -422,6 +423,33 @@ def test_a_kill_during_a_slow_start_leaves_nothing(case: Case, aws: Emulator, co
     job = only_job(aws)
     assert job["status"] == case.cancelled
     assert job["cancel_requested"] - began < 4.5
+
+
+@compared
+def test_a_kill_searches_no_further_when_the_start_is_answered(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a busy account the list is long, or slow: what is known by then can be cancelled in time."""
+    page = JobService.page
+    monkeypatch.setattr(JobService, "page", lambda self, jobs, token, _: page(self, jobs, token, 1))
+    beside(case, aws, duration=60)
+    somebody_starts(case, times=10)
+    assert case.job_type.list_jobs is not None
+    listed = case.job_type.list_jobs.api_name
+    aws.fault("delay", delay=2.2, operation=case.job_type.start.api_name, times=1)
+    aws.fault("delay", delay=0.5, operation=listed)
+    operator = case.start()
+    with (
+        during(aws, case.job_type.start.api_name, operator.on_kill, since=len(aws.journal())),
+        pytest.raises((TaskKilledError, JobCancelledError)),
+    ):
+        operator.execute(context)
+    *others, ours = aws.jobs()
+    assert ours["status"] == case.cancelled
+    assert not any(job["cancels"] for job in others)
+    operations = [call["operation"] for call in aws.journal()]
+    before = operations[: operations.index(case.job_type.cancel.api_name)]
+    assert 0 < before.count(listed) < 10
 
 
 @ids_in_answer
