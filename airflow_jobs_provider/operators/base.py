@@ -193,6 +193,7 @@ class StartJobOperator(DeferringOperator):
             AwsJobLink().persist(self, context["ti"], job.run)
             snapshot = job.snapshot
             if not self.wait_for_completion:
+                held.raise_if_killed()
                 held.release()
                 return self.result(job.run, snapshot)
             if not self.is_done(snapshot):

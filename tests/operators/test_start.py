@@ -20,6 +20,7 @@ from airflow_jobs_provider.exceptions import (
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.held import HeldJob
@@ -508,6 +509,22 @@ def test_a_kill_before_the_deferral_hands_nothing_over(
         operator.on_kill()
 
     monkeypatch.setattr("airflow_jobs_provider.operators.base.claim", killed)
+    with pytest.raises(TaskKilledError):
+        operator.execute(context)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_kill_before_a_task_that_does_not_wait_has_ended_is_no_success(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job is cancelled: a success would hand it to the sensor."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start(wait_for_completion=False)
+
+    def killed(*_: Any) -> None:
+        operator.on_kill()
+
+    monkeypatch.setattr(AwsJobLink, "persist", killed)
     with pytest.raises(TaskKilledError):
         operator.execute(context)
     assert only_job(aws)["status"] == case.cancelled
