@@ -63,6 +63,7 @@ class StartJobOperator(DeferringOperator):
 
     # Made by execute: no part of the task's definition.
     _held: HeldJob | None = None
+    _killed_early = False
     _handed_over: tuple[JobRecordStore, Wait] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -101,7 +102,7 @@ class StartJobOperator(DeferringOperator):
         """
         records = JobRecordStore(context, self)
         waited = self.resumed(event, wait)
-        self._held = HeldJob(self.log)
+        self._held = HeldJob(self.log, killed=self._killed_early)
         try:
             snapshot = self.read_event(event, waited, self._held.sleep)
             if snapshot is None:
@@ -132,7 +133,7 @@ class StartJobOperator(DeferringOperator):
             record = None
         if record is None or record.run is None or not record.is_of(context["ti"]):
             return super().resume_execution(next_method, next_kwargs, context)
-        self._held = HeldJob(self.log)
+        self._held = HeldJob(self.log, killed=self._killed_early)
         self.has_link = self.job_type.console_url(record.run) is not None
         try:
             snapshot = self.look(record.run, record.started_at, PATIENCE, self._held.sleep)
@@ -149,10 +150,13 @@ class StartJobOperator(DeferringOperator):
         """Cancel the job.
 
         Airflow calls this from its handler of SIGTERM (apache/airflow#53718), 5 seconds before it kills the
-        process. The handler returns, and ``execute`` runs on (apache/airflow#73395).
+        process. The handler returns, and ``execute`` runs on (apache/airflow#73395), or begins only then: the
+        handler is there before templates are rendered.
         """
         if self._held is not None:
             self._held.kill()
+        else:
+            self._killed_early = True
 
     def process_ends(self, ti: Any) -> None:
         """See to the job if Airflow did not take the deferral: the triggerer will never hear of it."""
@@ -187,7 +191,7 @@ class StartJobOperator(DeferringOperator):
 
     def _execute(self, context: Context) -> dict[str, Any]:
         records = JobRecordStore(context, self)
-        self._held = held = HeldJob(self.log)
+        self._held = held = HeldJob(self.log, killed=self._killed_early)
         try:
             job = JobStart(self, context, records, held).obtain()
             AwsJobLink().persist(self, context["ti"], job.run)

@@ -28,15 +28,16 @@ _CANCEL_PATIENCE = 1.0
 class HeldJob:
     """What one process of a task holds: at most one job, running or about to be started.
 
+    :param killed: the task was told to end before.
     :ivar run: the job; ``None`` where there is none that must not outlive the task.
     :ivar started_at: when its start was asked for (seconds since the epoch).
     :ivar killed: the task was told to end.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, *, killed: bool = False) -> None:
         self.run: JobRun | None = None
         self.started_at = 0.0
-        self.killed = False
+        self.killed = killed
         self._log = log
         self._start: UnansweredStart | None = None
         self._killer: _Killer | None = None

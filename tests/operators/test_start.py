@@ -498,6 +498,29 @@ def test_a_kill_before_the_start_starts_nothing(
     assert context["task_state_store"].values == {}
 
 
+def test_a_kill_before_execute_starts_nothing(case: Case, aws: Emulator, context: Context) -> None:
+    """Airflow tells a task to end from its rendering on, and goes on with it: nobody tells it again."""
+    operator = case.start()
+    operator.on_kill()
+    with pytest.raises(TaskKilledError):
+        operator.execute(context)
+    assert aws.jobs() == []
+    assert context["task_state_store"].values == {}
+
+
+def test_a_kill_of_a_retry_before_execute_ends_the_job_so_far(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """A retry that was marked as failed while it got ready has no other try that would see to the job."""
+    aws.configure(case.job_type.name, duration=60)
+    crashed(case, aws, context)
+    operator = case.start()
+    operator.on_kill()
+    with pytest.raises(TaskKilledError):
+        operator.execute(context.retried())
+    assert only_job(aws)["status"] == case.cancelled
+
+
 def test_a_kill_before_the_deferral_hands_nothing_over(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
