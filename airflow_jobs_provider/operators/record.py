@@ -33,7 +33,8 @@ class JobRecord:
     :param max_tries: of the task instance at that time; a clear raises it ...
     :param retries: ... by the task's retries at the time of the clear.
     :param clears: how often tasks of the run had been cleared by then.
-    :param started_at: when the start was asked for (seconds since the epoch).
+    :param started_at: when the start was asked for (seconds since the epoch), or when it was answered, if
+        the job began only then.
     :param confirmed: AWS has answered the start.
     :param succeeded: the job has; it stays on record because Airflow may yet fail the try.
     :param unwanted: the job was to be cancelled: no later try takes it over.

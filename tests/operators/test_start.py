@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.held import HeldJob
-from airflow_jobs_provider.operators.record import JobRecordStore
+from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
 from tests.cases import Case
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import (
@@ -133,6 +134,24 @@ def test_a_job_not_seen_yet_is_waited_for(case: Case, aws: Emulator, context: Co
     assert case.start().execute(context)["status"] == case.succeeded
 
 
+def test_a_job_whose_start_was_asked_for_long_ago_is_waited_for(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While AWS throttles it a start is asked for again for minutes: AWS may not see its job at once."""
+    aws.configure(case.job_type.name, duration=0.2)
+    begin = JobRecordStore.begin
+
+    def long_ago(*arguments: Any) -> JobRecord:
+        record = begin(*arguments)
+        return replace(record, started_at=record.started_at - 300)
+
+    monkeypatch.setattr(JobRecordStore, "begin", long_ago)
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+    assert case.start().execute(context)["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
+
+
 def test_an_error_that_stays_fails_at_once_and_leaves_no_job(
     case: Case, aws: Emulator, context: Context
 ) -> None:
@@ -209,6 +228,20 @@ def test_a_retry_asks_again_for_a_start_that_was_never_answered(
     died_in_the_start(case, context, monkeypatch)
     assert case.start().execute(context.retried())["status"] == case.succeeded
     assert len(aws.jobs()) == starts
+
+
+@tokened
+def test_a_late_retry_that_asks_again_does_not_start_another(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry comes minutes later; the job that it starts itself then may not be seen by AWS yet."""
+    aws.configure(case.job_type.name, duration=0.5)
+    died(case, context, monkeypatch, sent=False)
+    context["task_state_store"].values["aws_job"]["started_at"] -= 300
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
 
 
 @tokened
