@@ -155,6 +155,8 @@ class JobStart:
         start = UnansweredStart(
             self._job_type, self._values, record, hook.region, has_siblings=siblings, may_exist=True
         )
+        if self._operator.cancel_on_kill:
+            self._held.expect(start, hook)
         patience = LISTED_WITHIN if is_young(record.started_at) else 0.0
         run = start.learn(hook, self._log, patience, self._held.sleep, longest=PATIENCE)
         if run is None:
