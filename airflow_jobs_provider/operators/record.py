@@ -77,11 +77,19 @@ class JobRecordStore:
         data = self._store.get(_KEY)
         if data is None:
             return None
-        if data["run"] and data["run"]["job_type"] not in JOB_TYPES:
-            log.warning("an earlier try started a job that this version does not know: %s", data["run"])
+        try:
+            known = {field.name: data[field.name] for field in fields(JobRecord) if field.name in data}
+            record = JobRecord(**{**known, "run": data["run"] and JobRun.from_json(data["run"])})
+        except (AttributeError, KeyError, TypeError, ValueError):
+            record = None
+        if record is None or (record.run is not None and record.run.job_type not in JOB_TYPES):
+            # It stays for 30 days, also after a clear: to fail would be to fail every try until then.
+            log.warning(
+                "what an earlier try has recorded cannot be read by this version; its job may be running: %s",
+                data,
+            )
             return None
-        known = {field.name: data[field.name] for field in fields(JobRecord) if field.name in data}
-        return JobRecord(**{**known, "run": data["run"] and JobRun.from_json(data["run"])})
+        return record
 
     def was_cleared_since(self, record: JobRecord) -> bool:
         """Whether a clear, not a retry, lies between the try that wrote a record and this one.

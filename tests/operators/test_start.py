@@ -291,6 +291,28 @@ def test_a_retry_whose_parameters_are_bad_ends_the_old_job(
     assert only_job(aws)["status"] == case.cancelled
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        "ingestion-7",
+        {},
+        {"run": {"job_type": "bedrock-ingestion"}},
+        {"run": {"job_type": "glue-job", "ids": {"run_id": "jr_7"}, "region": "eu-west-1"}},
+    ],
+)
+@named_before
+def test_a_record_that_cannot_be_read_is_said(
+    case: Case, aws: Emulator, context: Context, caplog: pytest.LogCaptureFixture, record: Any
+) -> None:
+    """Another version has written it: on-call must see what it says, and the task must not fail for ever."""
+    aws.configure(case.job_type.name, duration=0.1)
+    crashed(case, aws, context)
+    [kept] = context["task_state_store"].values.values()
+    context["task_state_store"].set("aws_job", {**kept, **record} if "ids" in str(record) else record)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert "cannot be read by this version; its job may be running" in caplog.text
+
+
 def test_a_region_that_is_wrong_by_now_does_not_hide_the_old_job(
     case: Case, aws: Emulator, context: Context
 ) -> None:
