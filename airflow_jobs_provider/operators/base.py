@@ -253,15 +253,22 @@ class StartJobOperator(DeferringOperator):
             self.log.warning("%s may go on: it is not to be cancelled with this task", name(run))
             return
         records.give_up()
-        steps = cancel_until_certain(run, log=self.log, started_at=wait.started_at, patience=PATIENCE)
         try:
-            snapshot = drive(steps, self.hook_for(run))
+            try:
+                snapshot = self._cancel(wait)
+            except AirflowTaskTimeout:  # execution_timeout is over, which Airflow says once
+                snapshot = self._cancel(wait)
         except JobNotFoundError:
             self.log.info("nothing to cancel: AWS does not know %s", name(run))
             records.forget()
-        except (Exception, AirflowTaskTimeout) as error:  # noqa: BLE001 - the task fails with why it gave up
+        except Exception as error:  # noqa: BLE001 - the task fails with why it gave up
             told = error if isinstance(error, AwsJobError) else not_cancelled(run, repr(error))
             self.log.error("%s", told)  # noqa: TRY400 - the message says it all
         else:
             if snapshot.state.is_over:
                 records.forget()
+
+    def _cancel(self, wait: Wait) -> JobSnapshot:
+        run, since = wait.run, wait.started_at
+        steps = cancel_until_certain(run, log=self.log, started_at=since, patience=PATIENCE)
+        return drive(steps, self.hook_for(run))

@@ -819,6 +819,17 @@ def test_a_time_out_inside_the_start_call_cancels_what_it_starts(
     assert only_job(aws)["status"] == case.cancelled
 
 
+def test_a_time_out_inside_the_cancel_does_not_end_it(case: Case, aws: Emulator, context: Context) -> None:
+    """The time may be over while a task that has failed sees to its job: nobody else would."""
+    aws.configure(case.job_type.name, duration=60)
+    cancel = case.job_type.cancel.api_name
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.describe.api_name, times=1)
+    aws.fault("throttle", operation=cancel)
+    with pytest.raises(AwsApiError, match="AccessDeniedException"):
+        timed_out(case.start(), context, aws, cancel, aws.clear_faults)
+    assert only_job(aws)["status"] == case.cancelled
+
+
 def test_a_kill_during_the_start_keeps_the_id(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
