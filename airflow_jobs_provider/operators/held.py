@@ -30,7 +30,7 @@ class HeldJob:
 
     :param killed: the task was told to end before.
     :ivar run: the job; ``None`` where there is none that must not outlive the task.
-    :ivar started_at: when its start was asked for (seconds since the epoch).
+    :ivar started_at: when it was started (seconds since the epoch).
     :ivar killed: the task was told to end.
     """
 
