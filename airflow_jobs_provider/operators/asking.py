@@ -134,7 +134,7 @@ class StartCall:
             if self._operator.cancel_on_kill and start.record.run is None:
                 start.learn(self._operator.hook, self._log, LISTED_WITHIN, longest=_FIND_PATIENCE)
         if start.run is not None:
-            self.hold(start.run, start.record.started_at)
+            self.hold(start.run, time.time())  # asked for minutes ago, perhaps, but begun only now
             self._records.note(start.record, start.run)
 
     def _may_repeat(self, error: AwsApiError) -> bool:

@@ -134,11 +134,8 @@ def test_a_job_not_seen_yet_is_waited_for(case: Case, aws: Emulator, context: Co
     assert case.start().execute(context)["status"] == case.succeeded
 
 
-def test_a_job_whose_start_was_asked_for_long_ago_is_waited_for(
-    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """While AWS throttles it a start is asked for again for minutes: AWS may not see its job at once."""
-    aws.configure(case.job_type.name, duration=0.2)
+def asked_for_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all starts have been asked for minutes ago."""
     begin = JobRecordStore.begin
 
     def long_ago(*arguments: Any) -> JobRecord:
@@ -146,6 +143,14 @@ def test_a_job_whose_start_was_asked_for_long_ago_is_waited_for(
         return replace(record, started_at=record.started_at - 300)
 
     monkeypatch.setattr(JobRecordStore, "begin", long_ago)
+
+
+def test_a_job_whose_start_was_asked_for_long_ago_is_waited_for(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While AWS throttles it a start is asked for again for minutes: AWS may not see its job at once."""
+    aws.configure(case.job_type.name, duration=0.2)
+    asked_for_long_ago(monkeypatch)
     code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
     aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
     assert case.start().execute(context)["status"] == case.succeeded
@@ -816,6 +821,21 @@ def test_a_time_out_inside_the_start_call_cancels_what_it_starts(
     operator = case.start()
     aws.fault("delay", delay=1.5, operation=case.job_type.start.api_name, times=1)
     timed_out(operator, context, aws, case.job_type.start.api_name, lambda: None)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_time_out_inside_a_start_of_long_ago_cancels_what_it_starts(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS may not see the job at once, however long its start was asked for before."""
+    aws.configure(case.job_type.name, duration=60)
+    asked_for_long_ago(monkeypatch)
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    for operation in (case.job_type.cancel, case.job_type.describe):
+        aws.fault("error", code=code, operation=operation.api_name, times=1)
+    start = case.job_type.start.api_name
+    aws.fault("delay", delay=0.5, operation=start, times=1)
+    timed_out(case.start(), context, aws, start, lambda: None)
     assert only_job(aws)["status"] == case.cancelled
 
 
