@@ -188,6 +188,25 @@ def test_without_the_right_to_list_it_goes_on(
     assert len(aws.journal(case.job_type.list_jobs.api_name)) == 1
 
 
+@tokenless
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_kill_while_a_lost_job_is_looked_for_ends_it(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, cleared: bool
+) -> None:
+    """A try that is marked as failed while it looks for the job of the one before has no successor."""
+    aws.configure(case.name, duration=60, **dated(case))
+    died(case, context, monkeypatch)
+    later = context.cleared() if cleared else context.retried()
+    assert case.job_type.list_jobs is not None
+    listed = case.job_type.list_jobs.api_name
+    aws.fault("throttle", operation=listed, times=1)
+    aws.fault("delay", delay=1, operation=listed, times=1)
+    operator = case.start()
+    with during(aws, listed, operator.on_kill), pytest.raises(TaskKilledError):
+        operator.execute(later)
+    assert only_job(aws)["status"] == case.cancelled
+
+
 def test_imports_into_graphs_that_are_gone_are_no_matches(
     aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
