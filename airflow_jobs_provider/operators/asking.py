@@ -88,6 +88,9 @@ class StartCall:
             if self._held.killed:
                 start.in_flight = False
             self._held.raise_if_killed()
+            if start.record.run is not None:
+                # Asked for for minutes, perhaps, but what begins now AWS may not see at once.
+                self.hold(start.record.run, time.time())
             try:
                 return self._ask(start)
             except AwsApiError as error:

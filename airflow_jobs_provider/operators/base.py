@@ -19,7 +19,7 @@ from airflow_jobs_provider.operators.handover import ended_instead
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.marks import marks_jobs
 from airflow_jobs_provider.operators.record import JobRecordStore
-from airflow_jobs_provider.operators.starting import JobStart
+from airflow_jobs_provider.operators.starting import JobStart, Obtained
 from airflow_jobs_provider.steps import drive
 from airflow_jobs_provider.triggers.ownership import claim
 from airflow_jobs_provider.waiting import Wait, cancel_until_certain, wait_until_over
@@ -192,6 +192,7 @@ class StartJobOperator(DeferringOperator):
     def _execute(self, context: Context) -> dict[str, Any]:
         records = JobRecordStore(context, self)
         self._held = held = HeldJob(self.log, killed=self._killed_early)
+        job: Obtained | None = None
         try:
             job = JobStart(self, context, records, held).obtain()
             AwsJobLink().persist(self, context["ti"], job.run)
@@ -226,6 +227,8 @@ class StartJobOperator(DeferringOperator):
             if held.run is not None:
                 self._abandon(records, Wait(held.run, held.started_at, self.cancel_on_kill))
                 held.release()
+            elif job is not None:
+                self._abandon(records, Wait(job.run, job.started_at, cancel_on_kill=False))
             raise
         held.release()
         return self._finish(records, job.run, snapshot)

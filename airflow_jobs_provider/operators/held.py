@@ -120,10 +120,17 @@ class _Killer:
             self._thread.start()
         self._thread.join(_PATIENCE)
         if self._thread.is_alive():
-            log.warning("AWS did not answer the cancel within %g seconds", _PATIENCE)
+            log.warning("%s", self._too_late())
         while self._lines:
             message, args = self._lines.pop(0)
             log.info(message, *args)
+
+    def _too_late(self) -> str:
+        late = f"AWS has not answered within {_PATIENCE:g} seconds"
+        run = self._what if isinstance(self._what, JobRun) else self._what.run
+        if run is not None:
+            return str(not_cancelled(run, late))
+        return f"{self._what} may have been started, and be running, but it was not found yet: {late}"
 
     def info(self, message: str, /, *args: object) -> None:
         """Keep a line."""

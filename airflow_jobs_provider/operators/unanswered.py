@@ -63,6 +63,9 @@ class UnansweredStart:
         self._cannot_list = False
         self._lost = LostStart(job_type, values, record.sent, record.started_at, region, has_siblings)
 
+    def __str__(self) -> str:
+        return f"a job on {self._job_type.describe_target(self.values)}"
+
     @property
     def was_sent(self) -> bool:
         """Whether a call may have reached AWS that was not refused."""

@@ -19,8 +19,9 @@ from airflow_jobs_provider.waiting import DeadlinePassedError, Wait, cancel_unti
 if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 
-# Seconds that a killed task's cancel is tried.
-_CANCEL_PATIENCE = 120.0
+# Seconds that a killed task's cancel is tried. It holds no worker, and after a mark there is no next try that
+# could do it: longer than AWS is away in an outage of minutes.
+_CANCEL_PATIENCE = 600.0
 
 # A cancel outlives the trigger that asked for it; the event loop itself keeps weak references only.
 _cancels: set[asyncio.Task[None]] = set()

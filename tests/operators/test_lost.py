@@ -579,6 +579,33 @@ def test_a_next_try_that_is_throttled_to_the_end_forgets_nothing(
     assert len(aws.jobs()) == 1
 
 
+@tokenless
+def test_a_kill_whose_search_takes_too_long_says_so(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Airflow kills the process while the thread still looks: nothing comes after what is said then."""
+    assert case.job_type.list_jobs is not None
+    aws.configure(case.name, duration=60, **dated(case))
+    monkeypatch.setattr("airflow_jobs_provider.operators.held._PATIENCE", 2.0)
+    aws.fault("delay", delay=1, operation=case.job_type.list_jobs.api_name)
+    lost = Lost(monkeypatch)
+    operator = case.start()
+    said: list[str] = []
+
+    def kill() -> None:
+        operator.on_kill()
+        said.append(capsys.readouterr().out)
+        aws.clear_faults()
+        lost.release()
+
+    killed(operator, context, aws, case.job_type.start.api_name, kill)
+    assert "may have been started, and be running, but it was not found yet" in said[0]
+
+
 @ids_in_answer
 def test_a_kill_with_cancel_on_kill_off_looks_for_nothing(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch

@@ -630,14 +630,19 @@ def test_a_kill_that_comes_before_aws_knows_the_job_cancels_it(
     assert only_job(aws)["status"] == case.cancelled
 
 
-def test_a_kill_without_cancel_on_kill_cancels_nothing(case: Case, aws: Emulator, context: Context) -> None:
-    """Who switched cancelling off means it."""
+def test_a_kill_without_cancel_on_kill_cancels_nothing(
+    case: Case, aws: Emulator, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who switched cancelling off means it; the log says what goes on."""
     aws.configure(case.job_type.name, duration=60)
     operator = case.start(cancel_on_kill=False)
 
     with during(aws, case.job_type.describe.api_name, operator.on_kill), pytest.raises(TaskKilledError):
         operator.execute(context)
-    assert only_job(aws)["cancels"] == 0
+    job = only_job(aws)
+    assert job["cancels"] == 0
+    [told] = [line for line in capsys.readouterr().out.splitlines() if "may go on" in line]
+    assert list(job["ids"].values())[-1] in told
 
 
 def test_nothing_is_started_that_cannot_be_recorded(case: Case, aws: Emulator, context: Context) -> None:
@@ -680,6 +685,30 @@ def test_a_cancel_that_fails_is_said_with_the_command(
     with pytest.raises(AwsApiError, match="AccessDeniedException"):
         case.start().execute(context)
     assert f"aws {case.job_type.service} {case.job_type.cancel.cli_name} --" in capsys.readouterr().out
+
+
+def test_a_kill_whose_cancel_takes_too_long_says_how_to_do_it_by_hand(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Airflow kills the process while the thread still tries: nothing comes after what is said then."""
+    aws.configure(case.job_type.name, duration=60)
+    monkeypatch.setattr("airflow_jobs_provider.operators.held._PATIENCE", 0.4)
+    aws.fault("throttle", operation=case.job_type.cancel.api_name)
+    operator = case.start()
+    said: list[str] = []
+
+    def kill() -> None:
+        operator.on_kill()
+        said.append(capsys.readouterr().out)
+        aws.clear_faults()
+
+    killed(operator, context, aws, case.job_type.describe.api_name, kill)
+    assert "AWS has not answered within 0.4 seconds" in said[0]
+    assert f"aws {case.job_type.service} {case.job_type.cancel.cli_name} --" in said[0]
 
 
 def test_a_deadline_while_deferred_cancels(case: Case, aws: Emulator, context: Context) -> None:
@@ -860,6 +889,20 @@ def test_a_kill_during_the_start_keeps_the_id(
     monkeypatch.setattr(StartJobOperator, "_abandon", lambda *_: None)
     killed(operator, context, aws, case.job_type.start.api_name)
     assert context["task_state_store"].values["aws_job"]["run"] is not None
+
+
+def test_a_kill_during_a_start_that_was_asked_for_long_ago_cancels(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS throttles a start for minutes, say: of what it begins then, AWS may not know in the next second."""
+    aws.configure(case.job_type.name, duration=60)
+    asked_for_long_ago(monkeypatch)
+    aws.fault("delay", delay=1, operation=case.job_type.start.api_name, times=1)
+    operator = case.start()
+    # The process may not live until it has the answer.
+    monkeypatch.setattr(StartJobOperator, "_abandon", lambda *_: None)
+    killed(operator, context, aws, case.job_type.start.api_name)
+    assert only_job(aws)["status"] == case.cancelled
 
 
 def test_a_deferred_start_does_not_outlast_its_time(case: Case, aws: Emulator, context: Context) -> None:
