@@ -88,6 +88,9 @@ class StartCall:
             if self._held.killed:
                 start.in_flight = False
             self._held.raise_if_killed()
+            if start.record.run is not None:
+                # Asked for for minutes, perhaps, but what begins now AWS may not see at once.
+                self.hold(start.record.run, time.time())
             try:
                 return self._ask(start)
             except AwsApiError as error:
@@ -134,7 +137,7 @@ class StartCall:
             if self._operator.cancel_on_kill and start.record.run is None:
                 start.learn(self._operator.hook, self._log, LISTED_WITHIN, longest=_FIND_PATIENCE)
         if start.run is not None:
-            self.hold(start.run, start.record.started_at)
+            self.hold(start.run, time.time())  # asked for minutes ago, perhaps, but begun only now
             self._records.note(start.record, start.run)
 
     def _may_repeat(self, error: AwsApiError) -> bool:
@@ -145,7 +148,8 @@ class StartCall:
     def _instead(self, start: UnansweredStart, error: AwsApiError) -> tuple[JobRun, JobSnapshot]:
         """Return the job that a start which ended in an error has started all the same, or raise."""
         values, may_exist = start.values, start.may_exist
-        run, since = start.record.run, start.record.started_at
+        # Asked for minutes ago, perhaps, but what it has begun may be new.
+        run, since = start.record.run, time.time()
         if error.meaning is ErrorKind.EXISTS:
             if run is not None and (self.token_is_ours or may_exist):
                 return run, self._operator.look(run, since, sleep=self._held.sleep)

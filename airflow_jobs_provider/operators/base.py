@@ -19,7 +19,7 @@ from airflow_jobs_provider.operators.handover import ended_instead
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.marks import marks_jobs
 from airflow_jobs_provider.operators.record import JobRecordStore
-from airflow_jobs_provider.operators.starting import JobStart
+from airflow_jobs_provider.operators.starting import JobStart, Obtained
 from airflow_jobs_provider.steps import drive
 from airflow_jobs_provider.triggers.ownership import claim
 from airflow_jobs_provider.waiting import Wait, cancel_until_certain, wait_until_over
@@ -63,6 +63,7 @@ class StartJobOperator(DeferringOperator):
 
     # Made by execute: no part of the task's definition.
     _held: HeldJob | None = None
+    _killed_early = False
     _handed_over: tuple[JobRecordStore, Wait] | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -101,7 +102,7 @@ class StartJobOperator(DeferringOperator):
         """
         records = JobRecordStore(context, self)
         waited = self.resumed(event, wait)
-        self._held = HeldJob(self.log)
+        self._held = HeldJob(self.log, killed=self._killed_early)
         try:
             snapshot = self.read_event(event, waited, self._held.sleep)
             if snapshot is None:
@@ -132,7 +133,7 @@ class StartJobOperator(DeferringOperator):
             record = None
         if record is None or record.run is None or not record.is_of(context["ti"]):
             return super().resume_execution(next_method, next_kwargs, context)
-        self._held = HeldJob(self.log)
+        self._held = HeldJob(self.log, killed=self._killed_early)
         self.has_link = self.job_type.console_url(record.run) is not None
         try:
             snapshot = self.look(record.run, record.started_at, PATIENCE, self._held.sleep)
@@ -149,10 +150,13 @@ class StartJobOperator(DeferringOperator):
         """Cancel the job.
 
         Airflow calls this from its handler of SIGTERM (apache/airflow#53718), 5 seconds before it kills the
-        process. The handler returns, and ``execute`` runs on (apache/airflow#73395).
+        process. The handler returns, and ``execute`` runs on (apache/airflow#73395), or begins only then: the
+        handler is there before templates are rendered.
         """
         if self._held is not None:
             self._held.kill()
+        else:
+            self._killed_early = True
 
     def process_ends(self, ti: Any) -> None:
         """See to the job if Airflow did not take the deferral: the triggerer will never hear of it."""
@@ -187,12 +191,14 @@ class StartJobOperator(DeferringOperator):
 
     def _execute(self, context: Context) -> dict[str, Any]:
         records = JobRecordStore(context, self)
-        self._held = held = HeldJob(self.log)
+        self._held = held = HeldJob(self.log, killed=self._killed_early)
+        job: Obtained | None = None
         try:
             job = JobStart(self, context, records, held).obtain()
             AwsJobLink().persist(self, context["ti"], job.run)
             snapshot = job.snapshot
             if not self.wait_for_completion:
+                held.raise_if_killed()
                 held.release()
                 return self.result(job.run, snapshot)
             if not self.is_done(snapshot):
@@ -221,6 +227,8 @@ class StartJobOperator(DeferringOperator):
             if held.run is not None:
                 self._abandon(records, Wait(held.run, held.started_at, self.cancel_on_kill))
                 held.release()
+            elif job is not None:
+                self._abandon(records, Wait(job.run, job.started_at, cancel_on_kill=False))
             raise
         held.release()
         return self._finish(records, job.run, snapshot)
@@ -248,15 +256,22 @@ class StartJobOperator(DeferringOperator):
             self.log.warning("%s may go on: it is not to be cancelled with this task", name(run))
             return
         records.give_up()
-        steps = cancel_until_certain(run, log=self.log, started_at=wait.started_at, patience=PATIENCE)
         try:
-            snapshot = drive(steps, self.hook_for(run))
+            try:
+                snapshot = self._cancel(wait)
+            except AirflowTaskTimeout:  # execution_timeout is over, which Airflow says once
+                snapshot = self._cancel(wait)
         except JobNotFoundError:
             self.log.info("nothing to cancel: AWS does not know %s", name(run))
             records.forget()
-        except (Exception, AirflowTaskTimeout) as error:  # noqa: BLE001 - the task fails with why it gave up
+        except Exception as error:  # noqa: BLE001 - the task fails with why it gave up
             told = error if isinstance(error, AwsJobError) else not_cancelled(run, repr(error))
             self.log.error("%s", told)  # noqa: TRY400 - the message says it all
         else:
             if snapshot.state.is_over:
                 records.forget()
+
+    def _cancel(self, wait: Wait) -> JobSnapshot:
+        run, since = wait.run, wait.started_at
+        steps = cancel_until_certain(run, log=self.log, started_at=since, patience=PATIENCE)
+        return drive(steps, self.hook_for(run))

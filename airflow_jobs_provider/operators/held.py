@@ -28,15 +28,16 @@ _CANCEL_PATIENCE = 1.0
 class HeldJob:
     """What one process of a task holds: at most one job, running or about to be started.
 
+    :param killed: the task was told to end before.
     :ivar run: the job; ``None`` where there is none that must not outlive the task.
-    :ivar started_at: when its start was asked for (seconds since the epoch).
+    :ivar started_at: when it was started (seconds since the epoch).
     :ivar killed: the task was told to end.
     """
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, *, killed: bool = False) -> None:
         self.run: JobRun | None = None
         self.started_at = 0.0
-        self.killed = False
+        self.killed = killed
         self._log = log
         self._start: UnansweredStart | None = None
         self._killer: _Killer | None = None
@@ -119,10 +120,17 @@ class _Killer:
             self._thread.start()
         self._thread.join(_PATIENCE)
         if self._thread.is_alive():
-            log.warning("AWS did not answer the cancel within %g seconds", _PATIENCE)
+            log.warning("%s", self._too_late())
         while self._lines:
             message, args = self._lines.pop(0)
             log.info(message, *args)
+
+    def _too_late(self) -> str:
+        late = f"AWS has not answered within {_PATIENCE:g} seconds"
+        run = self._what if isinstance(self._what, JobRun) else self._what.run
+        if run is not None:
+            return str(not_cancelled(run, late))
+        return f"{self._what} may have been started, and be running, but it was not found yet: {late}"
 
     def info(self, message: str, /, *args: object) -> None:
         """Keep a line."""
@@ -132,15 +140,16 @@ class _Killer:
 
     def _work(self) -> None:
         began = time.monotonic()
-        run = self._what if isinstance(self._what, JobRun) else None
+        run, since = self._what if isinstance(self._what, JobRun) else None, self._started_at
         try:
             if isinstance(self._what, UnansweredStart):
                 self._what.wait(_ANSWER_PATIENCE)
                 left = began + _PATIENCE - _CANCEL_PATIENCE - time.monotonic()
                 run = self._what.learn(self._hook, self, left)
+                since = time.time()  # asked for minutes ago, perhaps, but begun only now
             if run is not None:
                 left = max(_CANCEL_PATIENCE, began + _PATIENCE - 0.5 - time.monotonic())
-                steps = cancel_until_certain(run, log=self, started_at=self._started_at, patience=left)
+                steps = cancel_until_certain(run, log=self, started_at=since, patience=left)
                 drive(steps, self._hook)
         except Exception as error:  # noqa: BLE001 - a thread's exception would reach nobody
             told = isinstance(error, AwsJobError) or run is None

@@ -33,7 +33,8 @@ class JobRecord:
     :param max_tries: of the task instance at that time; a clear raises it ...
     :param retries: ... by the task's retries at the time of the clear.
     :param clears: how often tasks of the run had been cleared by then.
-    :param started_at: when the start was asked for (seconds since the epoch).
+    :param started_at: when the start was asked for (seconds since the epoch), or when it was answered, if
+        the job began only then.
     :param confirmed: AWS has answered the start.
     :param succeeded: the job has; it stays on record because Airflow may yet fail the try.
     :param unwanted: the job was to be cancelled: no later try takes it over.
@@ -76,11 +77,19 @@ class JobRecordStore:
         data = self._store.get(_KEY)
         if data is None:
             return None
-        if data["run"] and data["run"]["job_type"] not in JOB_TYPES:
-            log.warning("an earlier try started a job that this version does not know: %s", data["run"])
+        try:
+            known = {field.name: data[field.name] for field in fields(JobRecord) if field.name in data}
+            record = JobRecord(**{**known, "run": data["run"] and JobRun.from_json(data["run"])})
+        except (AttributeError, KeyError, TypeError, ValueError):
+            record = None
+        if record is None or (record.run is not None and record.run.job_type not in JOB_TYPES):
+            # It stays for 30 days, also after a clear: to fail would be to fail every try until then.
+            log.warning(
+                "what an earlier try has recorded cannot be read by this version; its job may be running: %s",
+                data,
+            )
             return None
-        known = {field.name: data[field.name] for field in fields(JobRecord) if field.name in data}
-        return JobRecord(**{**known, "run": data["run"] and JobRun.from_json(data["run"])})
+        return record
 
     def was_cleared_since(self, record: JobRecord) -> bool:
         """Whether a clear, not a retry, lies between the try that wrote a record and this one.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.exceptions import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 class Obtained:
     """The job of this try.
 
-    :param started_at: when its start was asked for (seconds since the epoch).
+    :param started_at: when it was started (seconds since the epoch).
     :param is_ours: this task has started it.
     """
 
@@ -130,15 +131,14 @@ class JobStart:
         self._log.info("asking again for what try %d was about to start", record.try_number)
         values = {**self._values, **record.sent}
         try:
-            run, _ = self._call.make(values, record, may_exist=True)
+            run, snapshot = self._call.make(values, record, may_exist=True)
         except AwsApiError as error:
             if error.meaning is not ErrorKind.BUSY:
                 raise
             # A token that the service knows is answered with its job.
             self._log.info("it has started nothing: %s", error)
             return None
-        self._call.hold(run, record.started_at)
-        return earlier.of(self._records.started(record, run))
+        return earlier.of(self._answered(record, run, snapshot))
 
     def _can_look_for(self, earlier: EarlierJob) -> bool:
         """Whether a start that was never answered, and has no token, is looked for in the list."""
@@ -155,6 +155,8 @@ class JobStart:
         start = UnansweredStart(
             self._job_type, self._values, record, hook.region, has_siblings=siblings, may_exist=True
         )
+        if self._operator.cancel_on_kill:
+            self._held.expect(start, hook)
         patience = LISTED_WITHIN if is_young(record.started_at) else 0.0
         run = start.learn(hook, self._log, patience, self._held.sleep, longest=PATIENCE)
         if run is None:
@@ -195,12 +197,22 @@ class JobStart:
                 continue
             if run is None and not self._call.token_is_ours and token is not None:
                 self._refuse_older(started, snapshot, record)
-            self._call.hold(started, record.started_at)
-            self._records.started(record, started)
+            record = self._answered(record, started, snapshot)
             self._held.raise_if_killed()
             status = f" ({snapshot.status})" if snapshot.status else ""
             self._log.info("started %s%s", name(started), status)
             return Obtained(started, snapshot, record.started_at)
+
+    def _answered(self, record: JobRecord, run: JobRun, snapshot: JobSnapshot) -> JobRecord:
+        """Hold and record the job of a start that was answered.
+
+        It was asked for minutes ago, if the service was busy or the try before has died: it may have begun
+        only now, and AWS may not know it yet.
+        """
+        began = self._job_type.started_at(snapshot) or time.time()
+        record = replace(record, started_at=max(record.started_at, began))
+        self._call.hold(run, record.started_at)
+        return self._records.started(record, run)
 
     def _refuse_used(self, run: JobRun) -> None:
         """Refuse an id of the author's own that a job has already."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
     from airflow_jobs_provider.operators.record import JobRecord
-    from airflow_jobs_provider.steps import Log
+    from airflow_jobs_provider.steps import Log, Steps
 
 # Seconds by which the service's clock may be behind when a token is answered with a job.
 _SKEW = 60.0
@@ -62,6 +62,9 @@ class UnansweredStart:
         self._job_type = job_type
         self._cannot_list = False
         self._lost = LostStart(job_type, values, record.sent, record.started_at, region, has_siblings)
+
+    def __str__(self) -> str:
+        return f"a job on {self._job_type.describe_target(self.values)}"
 
     @property
     def was_sent(self) -> bool:
@@ -131,16 +134,34 @@ class UnansweredStart:
         repeated start for longer than there is time.
         """
         if self._job_type.token is None:
-            return drive(search_for(self._lost, log=log, patience=patience), hook, sleep)
+            return drive(self._search(log, patience), hook, sleep)
         if self._lost.can_be_found and not self._cannot_list:
             try:
-                found = drive(search_for(self._lost, log=log, patience=0.0), hook, sleep)
+                found = drive(self._search(log, 0.0), hook, sleep)
             except AwsApiError as error:
                 self._cannot_list = not error.is_transient
             else:
                 if found.run is not None:
                     return found
         return self._ask_again(hook)
+
+    def _search(self, log: Log, patience: float) -> Steps[Found]:
+        """Search the list, but no further when the start is answered after all: a list may be long."""
+        steps = search_for(self._lost, log=log, patience=patience)
+        try:
+            step = next(steps)
+            while self.run is None:
+                try:
+                    answer = yield step
+                except AwsApiError as error:
+                    step = steps.throw(error)
+                else:
+                    step = steps.send(answer)
+        except StopIteration as stop:
+            found: Found = stop.value
+            return found
+        steps.close()
+        return Found(self.run)
 
     def _ask_again(self, hook: AwsJobHook) -> Found:
         try:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from airflow_jobs_provider.triggers.poller import Poller
 
-# Seconds that a killed task's cancel is tried.
-_CANCEL_PATIENCE = 120.0
+# Seconds that a killed task's cancel is tried. It holds no worker, and after a mark there is no next try that
+# could do it: longer than AWS is away in an outage of minutes.
+_CANCEL_PATIENCE = 600.0
 # Seconds that a reading may take at the deadline.
 _LATE_READING = 20.0
 

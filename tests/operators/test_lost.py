@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_jobs_provider.exceptions import AwsApiError, JobExistsError, TaskKilledError
+from airflow_jobs_provider.exceptions import AwsApiError, JobCancelledError, JobExistsError, TaskKilledError
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.lost import COMMENT
+from airflow_jobs_provider.testing.job_service import JobService
 from tests.cases import CASES, Case
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import (
@@ -185,6 +186,25 @@ def test_without_the_right_to_list_it_goes_on(
     assert case.start().execute(context.retried())["status"] == case.succeeded
     assert capsys.readouterr().out.count("cannot be found") == 1
     assert len(aws.journal(case.job_type.list_jobs.api_name)) == 1
+
+
+@tokenless
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_kill_while_a_lost_job_is_looked_for_ends_it(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, cleared: bool
+) -> None:
+    """A try that is marked as failed while it looks for the job of the one before has no successor."""
+    aws.configure(case.name, duration=60, **dated(case))
+    died(case, context, monkeypatch)
+    later = context.cleared() if cleared else context.retried()
+    assert case.job_type.list_jobs is not None
+    listed = case.job_type.list_jobs.api_name
+    aws.fault("throttle", operation=listed, times=1)
+    aws.fault("delay", delay=1, operation=listed, times=1)
+    operator = case.start()
+    with during(aws, listed, operator.on_kill), pytest.raises(TaskKilledError):
+        operator.execute(later)
+    assert only_job(aws)["status"] == case.cancelled
 
 
 def test_imports_into_graphs_that_are_gone_are_no_matches(
@@ -424,6 +444,33 @@ def test_a_kill_during_a_slow_start_leaves_nothing(case: Case, aws: Emulator, co
     assert job["cancel_requested"] - began < 4.5
 
 
+@compared
+def test_a_kill_searches_no_further_when_the_start_is_answered(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a busy account the list is long, or slow: what is known by then can be cancelled in time."""
+    page = JobService.page
+    monkeypatch.setattr(JobService, "page", lambda self, jobs, token, _: page(self, jobs, token, 1))
+    beside(case, aws, duration=60)
+    somebody_starts(case, times=10)
+    assert case.job_type.list_jobs is not None
+    listed = case.job_type.list_jobs.api_name
+    aws.fault("delay", delay=2.2, operation=case.job_type.start.api_name, times=1)
+    aws.fault("delay", delay=0.5, operation=listed)
+    operator = case.start()
+    with (
+        during(aws, case.job_type.start.api_name, operator.on_kill, since=len(aws.journal())),
+        pytest.raises((TaskKilledError, JobCancelledError)),
+    ):
+        operator.execute(context)
+    *others, ours = aws.jobs()
+    assert ours["status"] == case.cancelled
+    assert not any(job["cancels"] for job in others)
+    operations = [call["operation"] for call in aws.journal()]
+    before = operations[: operations.index(case.job_type.cancel.api_name)]
+    assert 0 < before.count(listed) < 10
+
+
 @ids_in_answer
 def test_a_kill_of_a_start_that_was_refused_starts_nothing(
     case: Case, aws: Emulator, context: Context
@@ -530,6 +577,33 @@ def test_a_next_try_that_is_throttled_to_the_end_forgets_nothing(
     aws.clear_faults()
     assert case.start().execute(later.retried())["status"] == case.succeeded
     assert len(aws.jobs()) == 1
+
+
+@tokenless
+def test_a_kill_whose_search_takes_too_long_says_so(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Airflow kills the process while the thread still looks: nothing comes after what is said then."""
+    assert case.job_type.list_jobs is not None
+    aws.configure(case.name, duration=60, **dated(case))
+    monkeypatch.setattr("airflow_jobs_provider.operators.held._PATIENCE", 2.0)
+    aws.fault("delay", delay=1, operation=case.job_type.list_jobs.api_name)
+    lost = Lost(monkeypatch)
+    operator = case.start()
+    said: list[str] = []
+
+    def kill() -> None:
+        operator.on_kill()
+        said.append(capsys.readouterr().out)
+        aws.clear_faults()
+        lost.release()
+
+    killed(operator, context, aws, case.job_type.start.api_name, kill)
+    assert "may have been started, and be running, but it was not found yet" in said[0]
 
 
 @ids_in_answer

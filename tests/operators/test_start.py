@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,11 @@ from airflow_jobs_provider.exceptions import (
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.earlier import EarlierJob
 from airflow_jobs_provider.operators.held import HeldJob
-from airflow_jobs_provider.operators.record import JobRecordStore
+from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
 from tests.cases import Case
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import (
@@ -132,6 +134,29 @@ def test_a_job_not_seen_yet_is_waited_for(case: Case, aws: Emulator, context: Co
     assert case.start().execute(context)["status"] == case.succeeded
 
 
+def asked_for_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all starts have been asked for minutes ago."""
+    begin = JobRecordStore.begin
+
+    def long_ago(*arguments: Any) -> JobRecord:
+        record = begin(*arguments)
+        return replace(record, started_at=record.started_at - 300)
+
+    monkeypatch.setattr(JobRecordStore, "begin", long_ago)
+
+
+def test_a_job_whose_start_was_asked_for_long_ago_is_waited_for(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While AWS throttles it a start is asked for again for minutes: AWS may not see its job at once."""
+    aws.configure(case.job_type.name, duration=0.2)
+    asked_for_long_ago(monkeypatch)
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+    assert case.start().execute(context)["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
+
+
 def test_an_error_that_stays_fails_at_once_and_leaves_no_job(
     case: Case, aws: Emulator, context: Context
 ) -> None:
@@ -211,6 +236,20 @@ def test_a_retry_asks_again_for_a_start_that_was_never_answered(
 
 
 @tokened
+def test_a_late_retry_that_asks_again_does_not_start_another(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry comes minutes later; the job that it starts itself then may not be seen by AWS yet."""
+    aws.configure(case.job_type.name, duration=0.5)
+    died(case, context, monkeypatch, sent=False)
+    context["task_state_store"].values["aws_job"]["started_at"] -= 300
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert len(aws.jobs()) == 1
+
+
+@tokened
 def test_a_retry_whose_unanswered_start_has_failed_starts_another(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -255,6 +294,28 @@ def test_a_retry_whose_parameters_are_bad_ends_the_old_job(
     with pytest.raises(ValueError, match="must be"):
         operator.execute(context.retried())
     assert only_job(aws)["status"] == case.cancelled
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        "ingestion-7",
+        {},
+        {"run": {"job_type": "bedrock-ingestion"}},
+        {"run": {"job_type": "glue-job", "ids": {"run_id": "jr_7"}, "region": "eu-west-1"}},
+    ],
+)
+@named_before
+def test_a_record_that_cannot_be_read_is_said(
+    case: Case, aws: Emulator, context: Context, caplog: pytest.LogCaptureFixture, record: Any
+) -> None:
+    """Another version has written it: on-call must see what it says, and the task must not fail for ever."""
+    aws.configure(case.job_type.name, duration=0.1)
+    crashed(case, aws, context)
+    [kept] = context["task_state_store"].values.values()
+    context["task_state_store"].set("aws_job", {**kept, **record} if "ids" in str(record) else record)
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+    assert "cannot be read by this version; its job may be running" in caplog.text
 
 
 def test_a_region_that_is_wrong_by_now_does_not_hide_the_old_job(
@@ -497,6 +558,29 @@ def test_a_kill_before_the_start_starts_nothing(
     assert context["task_state_store"].values == {}
 
 
+def test_a_kill_before_execute_starts_nothing(case: Case, aws: Emulator, context: Context) -> None:
+    """Airflow tells a task to end from its rendering on, and goes on with it: nobody tells it again."""
+    operator = case.start()
+    operator.on_kill()
+    with pytest.raises(TaskKilledError):
+        operator.execute(context)
+    assert aws.jobs() == []
+    assert context["task_state_store"].values == {}
+
+
+def test_a_kill_of_a_retry_before_execute_ends_the_job_so_far(
+    case: Case, aws: Emulator, context: Context
+) -> None:
+    """A retry that was marked as failed while it got ready has no other try that would see to the job."""
+    aws.configure(case.job_type.name, duration=60)
+    crashed(case, aws, context)
+    operator = case.start()
+    operator.on_kill()
+    with pytest.raises(TaskKilledError):
+        operator.execute(context.retried())
+    assert only_job(aws)["status"] == case.cancelled
+
+
 def test_a_kill_before_the_deferral_hands_nothing_over(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -508,6 +592,22 @@ def test_a_kill_before_the_deferral_hands_nothing_over(
         operator.on_kill()
 
     monkeypatch.setattr("airflow_jobs_provider.operators.base.claim", killed)
+    with pytest.raises(TaskKilledError):
+        operator.execute(context)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_kill_before_a_task_that_does_not_wait_has_ended_is_no_success(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its job is cancelled: a success would hand it to the sensor."""
+    aws.configure(case.job_type.name, duration=60)
+    operator = case.start(wait_for_completion=False)
+
+    def killed(*_: Any) -> None:
+        operator.on_kill()
+
+    monkeypatch.setattr(AwsJobLink, "persist", killed)
     with pytest.raises(TaskKilledError):
         operator.execute(context)
     assert only_job(aws)["status"] == case.cancelled
@@ -530,14 +630,19 @@ def test_a_kill_that_comes_before_aws_knows_the_job_cancels_it(
     assert only_job(aws)["status"] == case.cancelled
 
 
-def test_a_kill_without_cancel_on_kill_cancels_nothing(case: Case, aws: Emulator, context: Context) -> None:
-    """Who switched cancelling off means it."""
+def test_a_kill_without_cancel_on_kill_cancels_nothing(
+    case: Case, aws: Emulator, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who switched cancelling off means it; the log says what goes on."""
     aws.configure(case.job_type.name, duration=60)
     operator = case.start(cancel_on_kill=False)
 
     with during(aws, case.job_type.describe.api_name, operator.on_kill), pytest.raises(TaskKilledError):
         operator.execute(context)
-    assert only_job(aws)["cancels"] == 0
+    job = only_job(aws)
+    assert job["cancels"] == 0
+    [told] = [line for line in capsys.readouterr().out.splitlines() if "may go on" in line]
+    assert list(job["ids"].values())[-1] in told
 
 
 def test_nothing_is_started_that_cannot_be_recorded(case: Case, aws: Emulator, context: Context) -> None:
@@ -580,6 +685,30 @@ def test_a_cancel_that_fails_is_said_with_the_command(
     with pytest.raises(AwsApiError, match="AccessDeniedException"):
         case.start().execute(context)
     assert f"aws {case.job_type.service} {case.job_type.cancel.cli_name} --" in capsys.readouterr().out
+
+
+def test_a_kill_whose_cancel_takes_too_long_says_how_to_do_it_by_hand(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Airflow kills the process while the thread still tries: nothing comes after what is said then."""
+    aws.configure(case.job_type.name, duration=60)
+    monkeypatch.setattr("airflow_jobs_provider.operators.held._PATIENCE", 0.4)
+    aws.fault("throttle", operation=case.job_type.cancel.api_name)
+    operator = case.start()
+    said: list[str] = []
+
+    def kill() -> None:
+        operator.on_kill()
+        said.append(capsys.readouterr().out)
+        aws.clear_faults()
+
+    killed(operator, context, aws, case.job_type.describe.api_name, kill)
+    assert "AWS has not answered within 0.4 seconds" in said[0]
+    assert f"aws {case.job_type.service} {case.job_type.cancel.cli_name} --" in said[0]
 
 
 def test_a_deadline_while_deferred_cancels(case: Case, aws: Emulator, context: Context) -> None:
@@ -724,6 +853,32 @@ def test_a_time_out_inside_the_start_call_cancels_what_it_starts(
     assert only_job(aws)["status"] == case.cancelled
 
 
+def test_a_time_out_inside_a_start_of_long_ago_cancels_what_it_starts(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS may not see the job at once, however long its start was asked for before."""
+    aws.configure(case.job_type.name, duration=60)
+    asked_for_long_ago(monkeypatch)
+    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
+    for operation in (case.job_type.cancel, case.job_type.describe):
+        aws.fault("error", code=code, operation=operation.api_name, times=1)
+    start = case.job_type.start.api_name
+    aws.fault("delay", delay=0.5, operation=start, times=1)
+    timed_out(case.start(), context, aws, start, lambda: None)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+def test_a_time_out_inside_the_cancel_does_not_end_it(case: Case, aws: Emulator, context: Context) -> None:
+    """The time may be over while a task that has failed sees to its job: nobody else would."""
+    aws.configure(case.job_type.name, duration=60)
+    cancel = case.job_type.cancel.api_name
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.describe.api_name, times=1)
+    aws.fault("throttle", operation=cancel)
+    with pytest.raises(AwsApiError, match="AccessDeniedException"):
+        timed_out(case.start(), context, aws, cancel, aws.clear_faults)
+    assert only_job(aws)["status"] == case.cancelled
+
+
 def test_a_kill_during_the_start_keeps_the_id(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -734,6 +889,20 @@ def test_a_kill_during_the_start_keeps_the_id(
     monkeypatch.setattr(StartJobOperator, "_abandon", lambda *_: None)
     killed(operator, context, aws, case.job_type.start.api_name)
     assert context["task_state_store"].values["aws_job"]["run"] is not None
+
+
+def test_a_kill_during_a_start_that_was_asked_for_long_ago_cancels(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS throttles a start for minutes, say: of what it begins then, AWS may not know in the next second."""
+    aws.configure(case.job_type.name, duration=60)
+    asked_for_long_ago(monkeypatch)
+    aws.fault("delay", delay=1, operation=case.job_type.start.api_name, times=1)
+    operator = case.start()
+    # The process may not live until it has the answer.
+    monkeypatch.setattr(StartJobOperator, "_abandon", lambda *_: None)
+    killed(operator, context, aws, case.job_type.start.api_name)
+    assert only_job(aws)["status"] == case.cancelled
 
 
 def test_a_deferred_start_does_not_outlast_its_time(case: Case, aws: Emulator, context: Context) -> None:

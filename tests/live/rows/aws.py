@@ -9,8 +9,10 @@ from tests.live.matrix import Matrix
 from tests.live.rows.outcomes import (
     ANOTHER,
     CANCELLED,
+    DEFERRED,
     GOES_ON,
     WORKER,
+    is_cancelled,
     starts_another,
     succeeds_with_the_only_job,
 )
@@ -97,6 +99,23 @@ def outage_while_cancelling(cell: Cell, mode: str) -> None:
     starts_another(cell)
     assert cell.failed(cell.cancels(0))
     assert cell.jobs()[0]["cancel_requested"] > job["created"] + 120
+
+
+@matrix.row(
+    "it is marked failed, and AWS cannot be reached for two minutes",
+    job="cancelled when AWS is back",
+    modes=DEFERRED,
+    is_long=True,
+)
+def outage_while_the_triggerer_cancels(cell: Cell, mode: str) -> None:
+    """After a mark there is no next try: the triggerer is the last that can cancel the job."""
+    cell.start_and_wait(f"{mode}_plain")
+    cell.lose_aws(120)
+    began = time.monotonic()
+    cell.mark("failed")
+    cell.until(lambda: time.monotonic() - began > 120, "two minutes pass", 150)
+    is_cancelled(cell)
+    assert cell.failed(cell.cancels())
 
 
 @matrix.row(

@@ -128,6 +128,7 @@ def kept_and_timed_out(cell: Cell, mode: str) -> None:
     cell.start_and_wait(f"{mode}_keep_timeout")
     cell.sees("failed")
     assert cell.history() == ["running"]
+    assert "may go on: it is not to be cancelled with this task" in cell.log()
 
 
 @matrix.row(
