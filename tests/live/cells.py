@@ -2,66 +2,45 @@
 
 from __future__ import annotations
 
-import random
-import string
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
 
-from airflow_jobs_provider.jobs.run import JobState
 from tests.cases import CASES
-from tests.live.job_types import LIVE_JOB_TYPES, TARGET
+from tests.live.job_types import LIVE_JOB_TYPES
 from tests.live.looks import PAUSE, Looks
+from tests.live.target import Target, new_target
 from tests.live.waits import TERMINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from psutil import Process
 
-    from airflow_jobs_provider.jobs.parts import Operation
-    from airflow_jobs_provider.jobs.run import JobRun
     from airflow_jobs_provider.testing import EmulatorClient
-    from tests.cases import Case
     from tests.live.airflow import LocalAirflow
-    from tests.live.job_types import LiveJobType
+    from tests.live.rest import Json
 
 # Seconds in which Airflow does what it does by itself, on a machine that is busy with other tests.
 PATIENCE = 120.0
-REGION = "us-east-1"
-ACCOUNT = "123456789012"
 
 
-def new_target() -> str:
-    """Return a target: what each service's ids, wrapped as in ``LiveJobType.arguments``, may be."""
-    letters = string.ascii_lowercase
-    return "".join([random.choice(letters), *random.choices(letters + string.digits, k=9)])
+@dataclass(kw_only=True)
+class Cell(Target):
+    """A target, and the DAG run that was started last for it.
 
+    :ivar map_index: of the task "job"; a variant that is called mapped has one instance of it.
+    """
 
-@dataclass
-class Cell:
-    """One job type on a target of its own, and the DAG run that was started last for it."""
-
-    case: Case = field(repr=False)
-    live: LiveJobType = field(repr=False)
     airflow: LocalAirflow = field(repr=False)
-    emulator: EmulatorClient = field(repr=False)
-    looks: Looks = field(repr=False)
-    target: str = field(default_factory=new_target)
     dag_id: str = ""
     run_id: str = ""
-
-    @property
-    def name(self) -> str:
-        """The job type's name."""
-        return self.case.name
+    map_index: int = -1
 
     def on_a_new_target(self) -> Cell:
         """Return a cell of the same job type."""
@@ -72,81 +51,6 @@ class Cell:
         if self.run_id and self.state() not in TERMINAL:
             self.airflow.set_run_state(self.dag_id, self.run_id, "failed")
         self.looks.end(self.run_id)
-
-    # The emulator
-
-    def jobs(self) -> list[dict[str, Any]]:
-        """Return the jobs that were started on this target."""
-        jobs = self.looks.jobs(self.name, time.monotonic())
-        return [job for job in jobs if any(self.target in str(value) for value in job["parameters"].values())]
-
-    def statuses(self) -> list[str]:
-        """Return what the jobs on this target are doing."""
-        return [job["status"] for job in self.jobs()]
-
-    def history(self) -> list[str]:
-        """Return the states of the jobs on this target, in order.
-
-        There were never two at once, and none was asked to end that was wanted: that does not depend on what
-        has happened.
-        """
-        jobs = self.jobs()
-        for earlier, later in pairwise(jobs):
-            assert earlier["ended"] is not None, f"two jobs at once: {jobs}"
-            assert earlier["ended"] <= later["created"], f"two jobs at once: {jobs}"
-        states = [self.case.job_type.states[job["status"]] for job in jobs]
-        for job, state in zip(jobs, states, strict=True):
-            ended_by_us = state in (JobState.CANCELLED, JobState.STOPPING)
-            assert ended_by_us or not job["cancels"], f"a wanted job was to be cancelled: {job}"
-        return [state.value for state in states]
-
-    def is_cancelled(self) -> bool:
-        """Whether one job was started and is cancelled."""
-        return self.statuses() == [self.case.cancelled]
-
-    def succeed(self, job: Mapping[str, Any]) -> None:
-        """Let a job succeed now."""
-        self.emulator.settle(self.name, job["ids"], self.case.succeeded, **self.live.progress)
-
-    def fail(self, job: Mapping[str, Any]) -> None:
-        """Let a job fail now."""
-        self.emulator.settle(self.name, job["ids"], **self.case.failed)
-
-    def start_outside(self, **more: str) -> JobRun:
-        """Start a job that is no task's, on a target of its own.
-
-        :param more: further parameters of the start, by our names.
-        """
-        job_type, target = self.case.job_type, new_target()
-        values = {
-            key: value.replace(TARGET, target) if isinstance(value, str) else value
-            for key, value in self.live.arguments.items()
-        }
-        if job_type.token is not None:
-            values[job_type.token] = f"started-outside-of-airflow-on-{target}"
-        if "aws_account_id" in job_type.parameters:
-            values["aws_account_id"] = ACCOUNT
-        values |= more
-        client: Any = boto3.Session().client(
-            cast("Any", job_type.service),
-            region_name=REGION,
-            endpoint_url=self.emulator.url,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
-        answer = getattr(client, job_type.start.method)(**job_type.request(job_type.start, values))
-        client.close()
-        run = job_type.run_of(values, REGION, job_type.read(job_type.start, answer).details)
-        assert run is not None
-        return run
-
-    def job_of(self, run: JobRun) -> dict[str, Any]:
-        """Return what became of a job that was started outside."""
-        wanted = set(run.ids.values())
-        [job] = [job for job in self.emulator.jobs(self.name) if wanted <= set(job["ids"].values())]
-        return job
-
-    # Airflow
 
     def add_dag(self, mode: str | None) -> None:
         """Write a DAG of this cell's own, ``<job type>_<mode>_<target>``; ``None`` takes its task out."""
@@ -170,6 +74,7 @@ class Cell:
     def start(self, mode: str, **conf: Any) -> None:
         """Trigger the DAG of a mode."""
         self.dag_id = f"{self.name}_{mode}"
+        self.map_index = 0 if mode.endswith("_mapped") else -1
         self.run_id = self.airflow.trigger(self.dag_id, conf=conf or {"target": self.target})
         self.looks.begin(self.run_id)
 
@@ -190,14 +95,14 @@ class Cell:
 
     def state(self) -> str | None:
         """Return the task's state."""
-        state: str | None = self.looks.task(self.dag_id, self.run_id, "job", time.monotonic()).get("state")
+        state: str | None = self._task("job", time.monotonic()).get("state")
         return state
 
     def sees(self, *states: str, task_id: str = "job", try_number: int = 0) -> None:
         """Wait until a task is in one of these states."""
         since, end = time.monotonic(), time.monotonic() + PATIENCE
         while True:
-            task = self.looks.task(self.dag_id, self.run_id, task_id, since)
+            task = self._task(task_id, since)
             counts = task.get("try_number", -1) >= try_number
             if counts and task.get("state") in states:
                 return
@@ -208,7 +113,11 @@ class Cell:
     def resumes(self) -> int:
         """Return how often Airflow has let the task go on after a deferral."""
         runs = self.airflow.events(self.dag_id, self.run_id, "job", "running")
-        return len(runs) - len(self.airflow.tries(self.dag_id, self.run_id, "job"))
+        return len(runs) - len(self.tries())
+
+    def tries(self) -> list[Json]:
+        """Return the task's tries, the first one first."""
+        return self.airflow.tries(self.dag_id, self.run_id, "job", self.map_index)
 
     def ends(self, *states: str) -> None:
         """Wait until the run is in one of these states; by default "success"."""
@@ -220,11 +129,11 @@ class Cell:
 
     def mark(self, state: str) -> None:
         """Mark the task as something."""
-        self.airflow.set_task_state(self.dag_id, self.run_id, "job", state)
+        self.airflow.set_task_state(self.dag_id, self.run_id, "job", state, self.map_index)
 
     def log(self, try_number: int = 1, task_id: str = "job") -> str:
         """Return what a try of a task has logged."""
-        return self.airflow.log(self.dag_id, self.run_id, task_id, try_number)
+        return self.airflow.log(self.dag_id, self.run_id, task_id, try_number, self._index(task_id))
 
     def logs(self, task_id: str = "job") -> str:
         """Return what all tries of a task have logged: Airflow may have failed one that resumed quickly."""
@@ -232,15 +141,15 @@ class Cell:
 
     def process(self) -> Process:
         """Return the process that runs the task's code."""
-        return self.airflow.task_process(self.dag_id, self.run_id, "job")
+        return self.airflow.task_process(self.dag_id, self.run_id, "job", self.map_index)
 
     def result(self) -> Any:
         """Return the task's result."""
-        return self.airflow.xcom(self.dag_id, self.run_id, "job")
+        return self.airflow.xcom(self.dag_id, self.run_id, "job", map_index=self.map_index)
 
     def link(self) -> str | None:
         """Return the task's link to the AWS console."""
-        return self.airflow.extra_links(self.dag_id, self.run_id, "job")["AWS job"]
+        return self.airflow.extra_links(self.dag_id, self.run_id, "job", self.map_index)["AWS job"]
 
     def story(self) -> str:
         """Return where the run stands and how the logs of its tasks end, for a message."""
@@ -251,27 +160,13 @@ class Cell:
                 told += [f"log of try {number}:", *self.log(number, task["task_id"]).splitlines()[-15:]]
         return "\n".join(told)
 
-    def cancels(self, number: int = -1) -> list[dict[str, Any]]:
-        """Return the calls that have asked for the end of a job on this target, of the last one say."""
-        operation = self.case.job_type.cancel.api_name
-        return self.looks.calls(operation, time.monotonic(), self._own_id(number))
-
-    @staticmethod
-    def failed(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the calls that have met a fault."""
-        return [call for call in calls if call["outcome"] not in {"ok", "in flight"}]
-
-    def readings(self) -> list[dict[str, Any]]:
-        """Return the calls that have read the last job on this target."""
-        return self.looks.calls(self.case.job_type.describe.api_name, time.monotonic(), self._own_id())
-
     def start_slowly(self, mode: str, seconds: float = 3.0) -> None:
         """Trigger the DAG of a mode, and return when the start of its job is on its way to AWS.
 
         :param seconds: in which AWS does not carry it out.
         """
         operation = self.case.job_type.start
-        self._fault(operation, "delay", self.target, delay=seconds, times=1)
+        self.fault_start("delay", delay=seconds, times=1)
         self.start(mode)
         end = time.monotonic() + PATIENCE
         # Not by way of a look that is shared: what follows must come before the answer.
@@ -280,31 +175,11 @@ class Cell:
             assert time.monotonic() < end, "no start"
             time.sleep(0.3)
 
-    def fault_readings(self, kind: str, **options: Any) -> None:
-        """Make readings of the last job on this target go wrong."""
-        self._fault(self.case.job_type.describe, kind, self._own_id(), **options)
+    def _task(self, task_id: str, since: float) -> Json:
+        return self.looks.task(self.dag_id, self.run_id, task_id, since, self._index(task_id))
 
-    def fault_cancels(self, kind: str, **options: Any) -> None:
-        """Make cancels of the last job on this target go wrong."""
-        self._fault(self.case.job_type.cancel, kind, self._own_id(), **options)
-
-    def lose_aws(self, seconds: float) -> None:
-        """Let no call about this target, or about the last job on it, reach AWS."""
-        for about in (self.target, self._own_id()):
-            self._fault(None, "drop", about, lasts=seconds)
-
-    def _own_id(self, number: int = -1) -> str:
-        """Return what only one job on this target is called, by default the last one."""
-        return str(list(self.jobs()[number]["ids"].values())[-1])
-
-    def _fault(self, operation: Operation | None, kind: str, containing: str, **options: Any) -> None:
-        self.emulator.fault(
-            kind,
-            service=self.case.job_type.service,
-            operation=operation and operation.api_name,
-            containing=containing,
-            **options,
-        )
+    def _index(self, task_id: str) -> int:
+        return self.map_index if task_id == "job" else -1
 
     def until(self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE) -> None:
         """Wait for something that Airflow does by itself."""
@@ -322,7 +197,10 @@ class Cells:
         emulator.reset()
         self.airflow = airflow
         looks = Looks(airflow, emulator)
-        self._cells = [Cell(case, LIVE_JOB_TYPES[case.name], airflow, emulator, looks) for case in CASES]
+        self._cells = [
+            Cell(case=case, live=LIVE_JOB_TYPES[case.name], airflow=airflow, emulator=emulator, looks=looks)
+            for case in CASES
+        ]
         self._emulator = emulator
 
     def configure(self, **life: Any) -> None:

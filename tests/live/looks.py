@@ -36,7 +36,7 @@ class Looks:
         self._runs: set[str] = set()
         self._calls: dict[int, Json] = {}
         self._by_value: dict[tuple[str, str], list[Json]] = {}
-        self._tasks: Look[dict[tuple[str, str, str], Json]] = Look(self._read_tasks, self.over)
+        self._tasks: Look[dict[tuple[str, str, str, int], Json]] = Look(self._read_tasks, self.over)
         self._jobs: Look[list[Json]] = Look(emulator.jobs, self.over)
         self._journal: Look[dict[tuple[str, str], list[Json]]] = Look(self._read_journal, self.over)
 
@@ -52,12 +52,12 @@ class Looks:
         """Read them no more."""
         self._runs = self._runs - {run_id}
 
-    def task(self, dag_id: str, run_id: str, task_id: str, since: float) -> Json:
+    def task(self, dag_id: str, run_id: str, task_id: str, since: float, map_index: int = -1) -> Json:
         """Return a task instance; empty while there is none.
 
         :param since: it is read after this moment (``time.monotonic()``).
         """
-        return self._tasks.after(since).get((dag_id, run_id, task_id), {})
+        return self._tasks.after(since).get((dag_id, run_id, task_id, map_index), {})
 
     def jobs(self, job_type: str, since: float) -> list[Json]:
         """Return the jobs of a type."""
@@ -67,11 +67,12 @@ class Looks:
         """Return the calls of an operation; with ``value`` those that have it as a parameter's value."""
         return self._journal.after(since).get((operation, value), [])
 
-    def _read_tasks(self) -> dict[tuple[str, str, str], Json]:
+    def _read_tasks(self) -> dict[tuple[str, str, str, int], Json]:
         body = {"dag_run_ids": sorted(self._runs), "page_limit": 1000}
         found = self._airflow.request("POST", "/dags/~/dagRuns/~/taskInstances/list", json=body)
         return {
-            (task["dag_id"], task["dag_run_id"], task["task_id"]): task for task in found["task_instances"]
+            (task["dag_id"], task["dag_run_id"], task["task_id"], task["map_index"]): task
+            for task in found["task_instances"]
         }
 
     def _read_journal(self) -> dict[tuple[str, str], list[Json]]:

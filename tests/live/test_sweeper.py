@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.operators.marks import Mark, TaskKey
-from tests.live.cells import new_target
+from tests.live.target import new_target
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.run import JobRun

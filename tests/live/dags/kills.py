@@ -20,13 +20,25 @@ TIMEOUT = timedelta(seconds=30)
 RUN_TIMEOUT = timedelta(seconds=60)
 
 
-def start(live: LiveJobType, mode: str, base: Any = None, **options: Any) -> Any:
-    """Return a task that starts a job.
+# Airflow 3.3 may fail a try that resumed quickly (apache/airflow#72716): it must have another one.
+COMMON: dict[str, Any] = {
+    "task_id": "job",
+    "poll_interval": 1,
+    "retries": 3,
+    "retry_delay": timedelta(seconds=1),
+}
 
-    Airflow 3.3 may fail a try that resumed quickly (apache/airflow#72716): it must have another one.
-    """
-    common = {"task_id": "job", "poll_interval": 1, "retries": 3, "retry_delay": timedelta(seconds=1)}
-    return (base or live.operator)(**{**common, **MODES[mode], **live.arguments, **options})
+
+def start(live: LiveJobType, mode: str, base: Any = None, **options: Any) -> Any:
+    """Return a task that starts a job."""
+    return (base or live.operator)(**{**COMMON, **MODES[mode], **live.arguments, **options})
+
+
+def mapped(live: LiveJobType, mode: str) -> None:
+    """Make a mapped task with one instance."""
+    options = {**COMMON, **MODES[mode], **live.arguments}
+    expanded = {"poll_interval": [options.pop("poll_interval")]}
+    live.operator.partial(**options).expand(**expanded)
 
 
 def in_the_middle(live: LiveJobType, mode: str) -> None:
@@ -49,6 +61,7 @@ def with_sensor(live: LiveJobType, mode: str, **options: Any) -> None:
 VARIANTS: dict[str, Any] = {
     "plain": in_the_middle,
     "alone": start,
+    "mapped": mapped,
     "paused": start,
     "timeout": lambda live, mode: start(live, mode, execution_timeout=TIMEOUT, retries=0),
     "run_timeout": start,

@@ -61,6 +61,16 @@ def mark_failed(cell: Cell, mode: str) -> None:
     is_cancelled(cell)
 
 
+@matrix.row("an instance of a mapped task is marked failed, and cleared", job=CANCELLED, next_try=ANOTHER)
+def mapped_instance(cell: Cell, mode: str) -> None:
+    """Airflow tells the states of such instances by another key, and keeps their records by it, too."""
+    cell.start_and_wait(f"{mode}_mapped")
+    cell.mark("failed")
+    is_cancelled(cell)
+    cell.clear()
+    starts_another(cell)
+
+
 @matrix.row("it is marked success", job=CANCELLED)
 def mark_success(cell: Cell, mode: str) -> None:
     """Nobody waits any more."""
