@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from operator import itemgetter
@@ -90,7 +90,9 @@ def commented(
     return with_comment, {COMMENT: text, **job_type.told_within(values)}
 
 
-def search_for(start: LostStart, *, log: Log, patience: float) -> Steps[Found]:
+def search_for(
+    start: LostStart, *, log: Log, patience: float, is_over: Callable[[], bool] = lambda: False
+) -> Steps[Found]:
     """Look once through the list, at the jobs first that were created when the start was asked for.
 
     A job is the start's if it has its comment. Without comments it must be the only one that does what was
@@ -98,6 +100,7 @@ def search_for(start: LostStart, *, log: Log, patience: float) -> Steps[Found]:
 
     :param patience: seconds in which errors that may pass are survived, and after which only one more job is
         read. One that has the comment is the start's also if others were not read; without comments none is.
+    :param is_over: whether the start was answered after all: no more is read then, as a list may be long.
     :raises AwsApiError: for an error that does not pass; the right to list may be missing.
     """
     job_type = start.job_type
@@ -107,8 +110,10 @@ def search_for(start: LostStart, *, log: Log, patience: float) -> Steps[Found]:
     errors = Errors(f"the list of jobs on {job_type.describe_target(start.values)}", log)
     matches: list[tuple[JobRun, Mapping[str, Any]]] = []
     all_read = True
-    candidates = yield from _candidates(start, search, errors, patience)
+    candidates = yield from _candidates(start, search, errors, patience, is_over)
     for number, (run, listed) in enumerate(candidates):
+        if is_over():
+            break
         left = end - time.monotonic()
         if number > 0 and left <= 0 and search.reads:
             all_read = False
@@ -120,6 +125,8 @@ def search_for(start: LostStart, *, log: Log, patience: float) -> Steps[Found]:
             matches.append((run, record))
         elif jmespath.search(search.text, record) is not None:
             start.ruled_out.add(_key(run))
+    if is_over():
+        return Found(because="it was answered meanwhile")
     if not all_read and (search.text is None or not matches):
         late = f"there are more jobs than can be read in {patience:.1f} seconds"
         return Found(None, tuple(run for run, _ in matches), late)
@@ -127,7 +134,7 @@ def search_for(start: LostStart, *, log: Log, patience: float) -> Steps[Found]:
 
 
 def _candidates(
-    start: LostStart, search: Search, errors: Errors, patience: float
+    start: LostStart, search: Search, errors: Errors, patience: float, is_over: Callable[[], bool]
 ) -> Steps[list[tuple[JobRun, Mapping[str, Any]]]]:
     """Read the list, and return what may be the start's job, that which is nearest to it in time first."""
     job_type, listing = start.job_type, start.job_type.list_jobs
@@ -137,7 +144,7 @@ def _candidates(
         listing = replace(listing, constants={**listing.constants, search.since: moment})
     found: list[tuple[float, JobRun, Mapping[str, Any]]] = []
     step: ReadPage | None = ReadPage(listing, {**start.values, **start.sent})
-    while step is not None:
+    while step is not None and not is_over():
         page = yield from until_certain(step, errors.survive, patience)
         errors.are_over()
         for listed in page.items:

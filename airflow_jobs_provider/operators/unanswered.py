@@ -146,22 +146,7 @@ class UnansweredStart:
         return self._ask_again(hook)
 
     def _search(self, log: Log, patience: float) -> Steps[Found]:
-        """Search the list, but no further when the start is answered after all: a list may be long."""
-        steps = search_for(self._lost, log=log, patience=patience)
-        try:
-            step = next(steps)
-            while self.run is None:
-                try:
-                    answer = yield step
-                except AwsApiError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(answer)
-        except StopIteration as stop:
-            found: Found = stop.value
-            return found
-        steps.close()
-        return Found(self.run)
+        return search_for(self._lost, log=log, patience=patience, is_over=lambda: self.run is not None)
 
     def _ask_again(self, hook: AwsJobHook) -> Found:
         try:

@@ -10,6 +10,7 @@ Measured on two cores that had other work too: 2 s for an empty server, 10 s for
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import pwd
 import re
@@ -139,8 +140,12 @@ def find_or_fetch() -> tuple[Path, dict[str, str]]:
     if installed is not None:
         return installed, {}
     root = _cache()
-    if _programs(root) is None:
-        _fetch(root)
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with root.with_suffix(".lock").open("w") as lock:
+        # Two test sessions may begin at the same time.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if _programs(root) is None:
+            _fetch(root)
     fetched = _programs(root)
     if fetched is None:
         raise LiveError(f"Debian's packages of PostgreSQL, unpacked in {root}, have no server in them.")
@@ -182,7 +187,6 @@ def _fetch(root: Path) -> None:
         _run([*apt, "download", *(f"{name}={version}" for name, version in wanted)], env, work)
         for package in work.glob("*.deb"):
             _run(["dpkg", "-x", str(package), "root"], env, work)
-        root.parent.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(root, ignore_errors=True)
         shutil.move(work / "root", root)
     finally:

@@ -58,16 +58,21 @@ class Target:
         """Return what the jobs on this target are doing."""
         return [job["status"] for job in self.jobs()]
 
+    def one_at_a_time(self) -> list[dict[str, Any]]:
+        """Return the jobs on this target, of which there were never two at once."""
+        jobs = self.jobs()
+        for earlier, later in pairwise(jobs):
+            assert earlier["ended"] is not None, f"two jobs at once: {jobs}"
+            assert earlier["ended"] <= later["created"], f"two jobs at once: {jobs}"
+        return jobs
+
     def history(self) -> list[str]:
         """Return the states of the jobs on this target, in order.
 
         There were never two at once, and none was asked to end that was wanted: that does not depend on what
         has happened.
         """
-        jobs = self.jobs()
-        for earlier, later in pairwise(jobs):
-            assert earlier["ended"] is not None, f"two jobs at once: {jobs}"
-            assert earlier["ended"] <= later["created"], f"two jobs at once: {jobs}"
+        jobs = self.one_at_a_time()
         states = [self.case.job_type.states[job["status"]] for job in jobs]
         for job, state in zip(jobs, states, strict=True):
             ended_by_us = state in (JobState.CANCELLED, JobState.STOPPING)
