@@ -36,10 +36,10 @@ unit: install
 	$(BIN)/python -m pytest -q -n 2 --ignore tests/live
 
 live: install ## real Airflow processes against the emulated AWS
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/live
+	$(BIN)/python -m pytest -q tests/live
 
 matrix: install ## the live tests again, and what they have seen into the table of the kill matrix
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/live --write-matrix
+	$(BIN)/python -m pytest -q tests/live --write-matrix
 
 pages: install ## write what the documentation has that is made of code: policies, tables of failures
 	@$(BIN)/python -m tests.blocks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -60,18 +60,8 @@ def pytest_runtest_makereport(
     return report
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Note what a worker of pytest-xdist has seen."""
-    if told := getattr(node, "workeroutput", {}).get("kill_matrix"):
-        _SEEN.add(told)
-
-
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Hold the tables of the kill matrix against what was seen, or write them."""
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["kill_matrix"] = _SEEN.told()
-        return
     if not _SEEN.is_whole:
         return
     if session.config.getoption("--write-matrix", default=False):

@@ -7,14 +7,14 @@ with what it has seen, or, with ``--write-matrix``, writes them.
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 from tests.cases import CASES
 from tests.live.home import REPOSITORY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
     import pytest
@@ -63,18 +63,6 @@ class Seen:
         of = next((cast("int", n) for key, n in item.user_properties if key == "job_types"), len(CASES))
         for mode in mark.kwargs["modes"]:
             self._line(item).held[mode] = (of if passed else 0, of)
-
-    def told(self) -> dict[str, Any]:
-        """Return what was seen as JSON, for :meth:`add`."""
-        return {"lines": [asdict(line) for line in self._lines.values()], "missing": sorted(self._missing)}
-
-    def add(self, told: Mapping[str, Any]) -> None:
-        """Add what another process has seen that has run some of the same tests."""
-        missing = set(told["missing"])
-        self._missing = self._missing & missing if self._lines else missing
-        for each in told["lines"]:
-            line = self._lines.setdefault(each["event"], Line(each["event"], each["job"], each["next_try"]))
-            line.held.update({mode: tuple(held) for mode, held in each["held"].items()})
 
     @property
     def is_whole(self) -> bool:

@@ -21,12 +21,8 @@ RUN_TIMEOUT = timedelta(seconds=60)
 
 
 # Airflow 3.3 may fail a try that resumed quickly (apache/airflow#72716): it must have another one.
-COMMON: dict[str, Any] = {
-    "task_id": "job",
-    "poll_interval": 1,
-    "retries": 3,
-    "retry_delay": timedelta(seconds=1),
-}
+AGAIN: dict[str, Any] = {"retries": 3, "retry_delay": timedelta(seconds=1)}
+COMMON: dict[str, Any] = {"task_id": "job", "poll_interval": 1, **AGAIN}
 
 
 def start(live: LiveJobType, mode: str, base: Any = None, **options: Any) -> Any:
@@ -55,7 +51,7 @@ def with_sensor(live: LiveJobType, mode: str, **options: Any) -> None:
         for key in describe.parameters
         if key not in describe.optional
     }
-    job >> live.sensor(task_id="wait", **{"poke_interval": 1, "retries": 0, **MODES[mode], **ids, **options})
+    job >> live.sensor(task_id="wait", poke_interval=1, **AGAIN, **MODES[mode], **ids, **options)
 
 
 VARIANTS: dict[str, Any] = {
@@ -72,9 +68,7 @@ VARIANTS: dict[str, Any] = {
     "no_retry": lambda live, mode: start(live, mode, retries=0),
     "with_sensor": with_sensor,
     # A time-out is final, whatever retries say: these are for a try that Airflow fails.
-    "with_impatient_sensor": lambda live, mode: with_sensor(
-        live, mode, timeout=10, retries=2, retry_delay=timedelta(seconds=1)
-    ),
+    "with_impatient_sensor": lambda live, mode: with_sensor(live, mode, timeout=10),
     **{
         name: lambda live, mode, name=name: start(live, mode, getattr(variants, name)(live.operator))
         for name in (
