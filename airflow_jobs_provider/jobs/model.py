@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from functools import lru_cache
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote
 
-import jmespath
-
+from airflow_jobs_provider.jobs import console
 from airflow_jobs_provider.jobs.errors import COMMON_ERRORS, ErrorKind
 from airflow_jobs_provider.jobs.parts import (
     Aftermath,
@@ -28,6 +25,7 @@ from airflow_jobs_provider.jobs.parts import (
     Search,
     Sweep,
 )
+from airflow_jobs_provider.jobs.paths import search, to_json
 from airflow_jobs_provider.jobs.run import FailureKind, JobRun, JobSnapshot, JobState
 
 
@@ -167,7 +165,7 @@ class JobType:
         for name, path in self.identity.items():
             value: Any = values.get(name)
             if value is None and path is not None and record is not None:
-                value = _search(path, record)
+                value = search(path, record)
             if value is not None:
                 ids[name] = value
             elif name not in self.describe.optional and name not in self.cancel.optional:
@@ -176,7 +174,7 @@ class JobType:
 
     def read(self, operation: Operation, answer: Mapping[str, Any]) -> JobSnapshot:
         """Read the answer of an operation."""
-        found = _search(operation.record, {k: v for k, v in answer.items() if k != "ResponseMetadata"})
+        found = search(operation.record, {k: v for k, v in answer.items() if k != "ResponseMetadata"})
         return self.read_record(found or {})
 
     def read_record(self, record: Mapping[str, Any], *, brief: bool = False) -> JobSnapshot:
@@ -184,15 +182,15 @@ class JobType:
 
         :param brief: while the job runs, leave out the record: most of the work, where many are listed.
         """
-        status = _search(self.status, record) or ""
+        status = search(self.status, record) or ""
         state = self.states.get(status, JobState.RUNNING)
         failure = None
         if state is JobState.CANCELLED:
             failure = FailureKind.CANCELLED
         elif state is JobState.FAILED:
-            code = _search(self.failure, record) if self.failure else None
+            code = search(self.failure, record) if self.failure else None
             failure = self.failures.get(code or "", FailureKind.PERMANENT)
-        progress = {label: _search(path, record) for label, path in self.progress.items()}
+        progress = {label: search(path, record) for label, path in self.progress.items()}
         after = self.aftermath
         known = not status or status in self.states
         if brief and not state.is_over:
@@ -201,12 +199,12 @@ class JobType:
             state=state,
             status=status,
             known=known,
-            reason=_search(self.reason, record) if self.reason else None,
+            reason=search(self.reason, record) if self.reason else None,
             failure=failure,
-            pending=(after and _search(after.pending, record)) or None,
-            flaw=(after and after.flaw and _search(after.flaw, record)) or None,
+            pending=(after and search(after.pending, record)) or None,
+            flaw=(after and after.flaw and search(after.flaw, record)) or None,
             progress=_given(progress),
-            details=_to_json(
+            details=to_json(
                 {
                     key: value[: self.shortened[key]] if key in self.shortened else value
                     for key, value in record.items()
@@ -217,15 +215,15 @@ class JobType:
 
     def listed_ids(self, record: Mapping[str, Any]) -> tuple[Any, ...]:
         """Return a listed job's values of the ids in :attr:`overview`, in their order."""
-        return tuple(_search(path, record) for path in (self.overview.ids if self.overview else {}).values())
+        return tuple(search(path, record) for path in (self.overview.ids if self.overview else {}).values())
 
     def was_taken(self, operation: Operation, answer: Mapping[str, Any]) -> bool:
         """Whether an operation that was answered without an error was done."""
-        return operation.taken is None or _search(operation.taken, answer) is not False
+        return operation.taken is None or search(operation.taken, answer) is not False
 
     def read_page(self, operation: Operation, answer: Mapping[str, Any]) -> tuple[list[Any], str | None]:
         """Return the items of a page, and what asks for the next one."""
-        return list(_search(operation.record, answer) or ()), answer.get(operation.next_token) or None
+        return list(search(operation.record, answer) or ()), answer.get(operation.next_token) or None
 
     def classify(
         self, code: str, http_status: int, message: str = "", operation: Operation | None = None
@@ -254,22 +252,22 @@ class JobType:
         window = self.quota_window
         if window is None:
             return None
-        counted = [self.read_record(record) for record in records if _search(window.counts, record)]
+        counted = [self.read_record(record) for record in records if search(window.counts, record)]
         started = [at for snapshot in counted if (at := self.started_at(snapshot)) is not None]
         return min((at + window.seconds for at in started if at > now - window.seconds), default=None)
 
     def lost(self, loss: Loss, snapshot: JobSnapshot) -> tuple[int, str]:
         """Return how many of something a job has lost, and what the service says about it."""
-        why = (_search(loss.why, snapshot.details) if loss.why else None) or ""
-        return int(_search(loss.count, snapshot.details) or 0), why
+        why = (search(loss.why, snapshot.details) if loss.why else None) or ""
+        return int(search(loss.count, snapshot.details) or 0), why
 
     def failure_code(self, snapshot: JobSnapshot) -> str | None:
         """Return the service's word for why a job failed, where its record has one."""
-        return (_search(self.failure, snapshot.details) if self.failure else None) or None
+        return (search(self.failure, snapshot.details) if self.failure else None) or None
 
     def started_at(self, snapshot: JobSnapshot) -> float | None:
         """Return when a job was started (seconds since the epoch), where its record tells."""
-        moment = _search(self.created, snapshot.details) if self.created else None
+        moment = search(self.created, snapshot.details) if self.created else None
         return None if moment is None else datetime.fromisoformat(moment).timestamp()
 
     def is_asked_for(self, record: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
@@ -281,7 +279,7 @@ class JobType:
             for name in self.start.parameters
         ):
             return False
-        return all(values.get(name) in (None, _search(path, record)) for name, path in echoed.items())
+        return all(values.get(name) in (None, search(path, record)) for name, path in echoed.items())
 
     def marked_run(
         self, target: Mapping[str, Any], region: str, record: Mapping[str, Any]
@@ -291,7 +289,7 @@ class JobType:
         :param target: the parameters of the list.
         :returns: ``None`` for a job that carries nothing there.
         """
-        mark = _search(self.sweep.mark, record) if self.sweep is not None else None
+        mark = search(self.sweep.mark, record) if self.sweep is not None else None
         if self.sweep is None or not mark:
             return None
         run = self.run_of({**target, self.sweep.parameter: mark}, region, record)
@@ -307,13 +305,7 @@ class JobType:
 
     def console_url(self, run: JobRun) -> str | None:
         """Return the job's page in the AWS console, or ``None`` where we know of none."""
-        domain = _console_domain(run.region)
-        if self.console is None or domain is None:
-            return None
-        if "{domain}" not in self.console and domain != _AWS_DOMAIN:
-            return None
-        ids = {name: quote(value, safe="") for name, value in run.ids.items()}
-        return self.console.format(region=run.region, domain=domain, **ids)
+        return None if self.console is None else console.url(self.console, run.region, run.ids)
 
     def cancel_command(self, run: JobRun) -> str:
         """Return the AWS command line that cancels a job by hand."""
@@ -325,57 +317,9 @@ class JobType:
         return f"aws {self.service} {self.cancel.cli_name} {options} --region {run.region}"
 
 
-_AWS_DOMAIN = "aws.amazon.com"
-
-
-def _console_domain(region: str) -> str | None:
-    if region.startswith("cn-"):
-        return "amazonaws.cn"
-    if region.startswith("us-gov-"):
-        return "amazonaws-us-gov.com"
-    # The isolated partitions and the European sovereign cloud have consoles of their own.
-    return None if re.match(r"(us|eu)-iso|eusc-", region) else _AWS_DOMAIN
-
-
 def _kebab(api_name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", api_name).lower()
 
 
-# Names and dots: what most paths are, and what a JMESPath takes ten times as long for.
-_NAMES = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-
-
-@lru_cache(maxsize=256)
-def _compiled(path: str) -> Callable[[Any], Any]:
-    if not _NAMES.fullmatch(path):
-        found: Callable[[Any], Any] = jmespath.compile(path).search
-        return found
-    names = path.split(".")
-
-    def search(record: Any) -> Any:
-        try:
-            for name in names:
-                record = record.get(name)
-        except AttributeError:  # as JMESPath has it: what has no members has none
-            return None
-        return record
-
-    return search
-
-
-def _search(path: str, record: Any) -> Any:
-    return _compiled(path)(record)
-
-
 def _given(progress: Mapping[str, Any]) -> dict[str, Any]:
-    return {label: _to_json(value) for label, value in progress.items() if value is not None}
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_to_json(item) for item in value]
-    if isinstance(value, (datetime, date)):
-        return value.isoformat()
-    return value
+    return {label: to_json(value) for label, value in progress.items() if value is not None}
