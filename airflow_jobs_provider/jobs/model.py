@@ -191,7 +191,7 @@ class JobType:
             code = search(self.failure, record) if self.failure else None
             failure = self.failures.get(code or "", FailureKind.PERMANENT)
         progress = {label: search(path, record) for label, path in self.progress.items()}
-        after = self.aftermath
+        after = self.aftermath if state.is_over else None
         known = not status or status in self.states
         if brief and not state.is_over:
             return JobSnapshot(state=state, status=status, known=known, progress=_given(progress))
@@ -199,7 +199,7 @@ class JobType:
             state=state,
             status=status,
             known=known,
-            reason=search(self.reason, record) if self.reason else None,
+            reason=search(self.reason, record) if self.reason and failure else None,
             failure=failure,
             pending=(after and search(after.pending, record)) or None,
             flaw=(after and after.flaw and search(after.flaw, record)) or None,
