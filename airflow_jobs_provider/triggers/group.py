@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from airflow_jobs_provider.jobs.parts import Overview
 from airflow_jobs_provider.jobs.run import JobSnapshot
 
 if TYPE_CHECKING:
+    from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.triggers.waiter import Waiter
 
 # A list pays from so many readings a page on: it brings more bytes than a single reading does, and what it
@@ -23,12 +24,15 @@ class Group:
     """The waits for jobs that one list shows.
 
     :param key: what it is known by.
+    :param job_type: reads what it lists.
     :param overview: the list.
     :param values: its parameters.
     """
 
-    def __init__(self, key: Any, overview: Overview, values: Mapping[str, str]) -> None:
+    def __init__(self, key: Any, job_type: JobType, overview: Overview, values: Mapping[str, str]) -> None:
         self.key = key
+        self._job_type = job_type
+        self._by_ids: dict[tuple[Any, ...], set[Waiter]] = {}
         self.operation = overview.operation
         self.overview = overview
         self.values = values
@@ -40,18 +44,34 @@ class Group:
         self.throttled = 0
         #: How many pages it took the last time.
         self.pages = 1
-        self.asked: dict[Waiter, asyncio.Future[JobSnapshot | None]] = {}
+        #: Those who wait for its next list.
+        self.asked: set[Waiter] = set()
+
+    def join(self, waiter: Waiter) -> None:
+        """Take a wait in."""
+        self.members.add(waiter)
+        self._by_ids.setdefault(self._ids_of(waiter), set()).add(waiter)
+
+    def leave(self, waiter: Waiter) -> None:
+        """Let a wait go."""
+        self.members.discard(waiter)
+        self.asked.discard(waiter)
+        ids = self._ids_of(waiter)
+        self._by_ids[ids].discard(waiter)
+        if not self._by_ids[ids]:
+            del self._by_ids[ids]
+
+    def waiting_for(self, record: Mapping[str, Any]) -> Collection[Waiter]:
+        """Return the waits for a listed job."""
+        return self._by_ids.get(self._job_type.listed_ids(record), ())
 
     @property
     def is_worth_a_list(self) -> bool:
         """Whether there may be enough waits to read them together."""
         return self.can_be_listed and len(self.members) >= _WORTH * self.pages
 
-    def ask(self, waiter: Waiter) -> asyncio.Future[JobSnapshot | None]:
-        """Return what will be the reading, or ``None``: the job is to be read singly."""
-        answer: asyncio.Future[JobSnapshot | None] = asyncio.get_running_loop().create_future()
-        self.asked[waiter] = answer
-        return answer
+    def _ids_of(self, waiter: Waiter) -> tuple[Any, ...]:
+        return tuple(waiter.run.ids.get(name) for name in self.overview.ids)
 
     @contextmanager
     def turn(self) -> Iterator[Turn]:
@@ -69,13 +89,9 @@ class Turn:
     def __init__(self, group: Group) -> None:
         self.pages = 0
         self._group = group
-        self._asked, group.asked = group.asked, {}
-        self._asked = {waiter: answer for waiter, answer in self._asked.items() if not answer.done()}
-        self._members: dict[tuple[Any, ...], list[Waiter]] = {}
-        for waiter in group.members:
-            ids = tuple(waiter.run.ids.get(name) for name in group.overview.ids)
-            self._members.setdefault(ids, []).append(waiter)
-        self._missing = {each for each in group.members if each in self._asked or each.would_read_soon}
+        self._asked, group.asked = group.asked & group.members, set()
+        now = asyncio.get_running_loop().time()
+        self._missing = {each for each in group.members if each in self._asked or each.would_read_soon(now)}
         self._readers = len(self._missing)
         self._shown: dict[Waiter, Mapping[str, Any]] = {}
         self._is_last = False
@@ -95,20 +111,21 @@ class Turn:
         """Give the waits what a page shows of their jobs."""
         self.pages += 1
         self._is_last = last
+        now = asyncio.get_running_loop().time()
         for record in records:
-            for waiter in self._members.get(self._ids(record), ()):
+            for waiter in self._group.waiting_for(record):
                 self._shown[waiter] = record
                 self._missing.discard(waiter)
-                answer = self._asked.pop(waiter, None) or self._group.asked.pop(waiter, None)
-                if answer is not None:
-                    self._answer(answer, waiter)
-                elif waiter.would_read_soon:
-                    waiter.saw(self._reading(waiter))
+                asked = waiter in self._asked or waiter in self._group.asked
+                if asked or waiter.would_read_soon(now):
+                    self._asked.discard(waiter)
+                    self._group.asked.discard(waiter)
+                    waiter.told(self._reading(waiter))
 
     def again(self) -> None:
         """Let those who have no answer yet go on asking."""
-        self._group.asked = {**self._asked, **self._group.asked}
-        self._asked = {}
+        self._group.asked |= self._asked
+        self._asked = set()
 
     def end(self) -> None:
         """Have those read singly whose jobs were not shown.
@@ -118,19 +135,11 @@ class Turn:
         """
         if self.pages:
             self._group.pages = max(1, self.pages)
-        for answer in self._asked.values():
-            if not answer.done():
-                answer.set_result(None)
-        for waiter in [waiter for waiter in self._group.asked if waiter in self._shown]:
-            self._answer(self._group.asked.pop(waiter), waiter)
-
-    def _ids(self, record: Mapping[str, Any]) -> tuple[Any, ...]:
-        waiter = next(iter(self._group.members), None)
-        return () if waiter is None else job_type_of(waiter.run).listed_ids(record)
-
-    def _answer(self, answer: asyncio.Future[JobSnapshot | None], waiter: Waiter) -> None:
-        if not answer.done():
-            answer.set_result(self._reading(waiter))
+        for waiter in self._asked:
+            waiter.told(None)
+        for waiter in self._group.asked & self._shown.keys():
+            self._group.asked.discard(waiter)
+            waiter.told(self._reading(waiter))
 
     def _reading(self, waiter: Waiter) -> JobSnapshot | None:
         """Return what was shown of a job, or ``None`` where that is not all."""

@@ -124,12 +124,12 @@ class Poller:
         group = self._group_of(run)
         waiter = Waiter(self, run, group)
         if group is not None:
-            group.members.add(waiter)
+            group.join(waiter)
         try:
             yield waiter
         finally:
             if group is not None:
-                group.members.discard(waiter)
+                group.leave(waiter)
                 if not group.members:
                     self._groups.pop(group.key, None)
 
@@ -145,21 +145,20 @@ class Poller:
 
         :raises AwsApiError: as the hook does.
         """
-        answer = self.ask(waiter)
-        snapshot = None if answer is None else await answer
+        snapshot = await waiter.listed_anew() if self.ask(waiter) else None
         if snapshot is not None:
             return snapshot
         waiter.singly = False
         return await self._single.read(waiter.run)
 
-    def ask(self, waiter: Waiter) -> asyncio.Future[JobSnapshot | None] | None:
-        """Return what a list will show of a job, or ``None`` if there is to be no list."""
+    def ask(self, waiter: Waiter) -> bool:
+        """Have the next list tell a waiter of its job; False if there is to be no list."""
         group = waiter.group
         if group is None or waiter.singly or not self._may_list(group):
-            return None
-        answer = group.ask(waiter)
+            return False
+        group.asked.add(waiter)
         self._put(group)
-        return answer
+        return True
 
     def _put(self, group: Group) -> None:
         if not group.queued:
@@ -220,7 +219,7 @@ class Poller:
         key = (overview.operation.method, *values.values())
         group = self._groups.get(key)
         if group is None:
-            group = self._groups[key] = Group(key, overview, values)
+            group = self._groups[key] = Group(key, job_type_of(run), overview, values)
         return group
 
     def _lane(self, operation: Operation) -> Lane:

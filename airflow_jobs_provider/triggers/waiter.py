@@ -25,10 +25,10 @@ class Waiter:
 
     __slots__ = (
         "_anew",
-        "_answer",
         "_awake",
         "_last",
         "_poller",
+        "_reading",
         "_sleeps_until",
         "_slept_enough",
         "_timer",
@@ -54,20 +54,34 @@ class Waiter:
         self._awake: asyncio.Future[None] | None = None
         self._anew: Callable[[], float | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        #: What it has asked for while its wait sleeps on.
-        self._answer: asyncio.Future[JobSnapshot | None] | None = None
+        #: What its wait waits for, awake.
+        self._reading: asyncio.Future[JobSnapshot | None] | None = None
         self._slept_enough = self._sleeps_until = 0.0
 
-    @property
-    def would_read_soon(self) -> bool:
-        """Whether it sleeps, and has for most of its pause."""
-        return self._awake is not None and asyncio.get_running_loop().time() >= self._slept_enough
+    def would_read_soon(self, now: float) -> bool:
+        """Whether it sleeps, and has for most of its pause.
 
-    def saw(self, snapshot: JobSnapshot | None) -> None:
-        """Take what a list shows of the job while its wait sleeps; ``None``: it is to be read singly.
+        :param now: seconds of the loop's clock.
+        """
+        return self._awake is not None and now >= self._slept_enough
+
+    async def listed_anew(self) -> JobSnapshot | None:
+        """Return what the next list shows of the job; ``None``: it is to be read singly."""
+        self._reading = asyncio.get_running_loop().create_future()
+        try:
+            return await self._reading
+        finally:
+            self._reading = None
+
+    def told(self, snapshot: JobSnapshot | None) -> None:
+        """Take what a list shows of the job; ``None``: it is to be read singly.
 
         A job in which nothing changes does not wake its wait: that costs more than all that the list costs.
         """
+        if self._reading is not None:
+            if not self._reading.done():
+                self._reading.set_result(snapshot)
+            return
         if snapshot is not None and snapshot is self._last and self._anew is not None:
             pause = self._anew()
             if pause is not None:
@@ -88,10 +102,9 @@ class Waiter:
         try:
             await self._awake
         finally:
-            for each in (self._timer, self._answer):
-                if each is not None:
-                    each.cancel()
-            self._awake = self._anew = self._timer = self._answer = None
+            if self._timer is not None:
+                self._timer.cancel()
+            self._awake = self._anew = self._timer = None
 
     async def adescribe(self, _: JobRun) -> JobSnapshot:
         """Read the job."""
@@ -124,16 +137,8 @@ class Waiter:
             return
         # What a list has shown the last time, it probably shows again: nothing to wake the wait for.
         listed = self._last is not None and self.listed is not None and self._last is self.listed[1]
-        self._answer = self._poller.ask(self) if listed and self._anew is not None else None
-        if self._answer is None:
+        if not (listed and self._anew is not None and self._poller.ask(self)):
             self._wake()
-        else:
-            self._answer.add_done_callback(self._answered)
-
-    def _answered(self, answer: asyncio.Future[JobSnapshot | None]) -> None:
-        if answer is self._answer and not answer.cancelled():
-            self._answer = None
-            self.saw(answer.result())
 
     def _wake(self) -> None:
         if self._awake is not None and not self._awake.done():
