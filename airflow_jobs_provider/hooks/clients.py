@@ -118,6 +118,11 @@ class ClientHook(AwsBaseHook):
         except (ClientError, BotoCoreError) as error:
             raise self._explained(error, f"{self.job_type.service} client") from error
 
+    @property
+    def client_in_use(self) -> Any:
+        """The synchronous client; ``None`` before the first call, and where another one is to be made."""
+        return self.__dict__.get("conn")
+
     def impatient_twin(self, seconds: float) -> Self:
         """Return a hook with a client of its own that gives up on a silent endpoint after ``seconds``.
 
@@ -172,8 +177,6 @@ class ClientHook(AwsBaseHook):
         refused = error.meaning in (ErrorKind.FATAL, ErrorKind.NOT_FOUND)
         if now - self._looked_at < _AGAIN or not (unreachable or refused):
             return False
-        # Whether AWS has ever answered the synchronous client.
-        self._was_accepted = False
         self._looked_at = now
         return self._read_connection()
 

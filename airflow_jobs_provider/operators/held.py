@@ -41,6 +41,7 @@ class HeldJob:
         self._log = log
         self._start: UnansweredStart | None = None
         self._killer: _Killer | None = None
+        self._hook: AwsJobHook | None = None
         self._made_for: object = None
         self._made: AwsJobHook
 
@@ -49,7 +50,8 @@ class HeldJob:
 
         :param hook: talks to the region of the start.
         """
-        self._killer, self._start = _Killer(self._twin(hook), start.record.started_at, start), start
+        self._hook, self._start = hook, start
+        self._killer = _Killer(self._twin(hook), start.record.started_at, start)
 
     def take(self, run: JobRun, started_at: float, hook: AwsJobHook) -> None:
         """Answer for a job from now on.
@@ -58,7 +60,7 @@ class HeldJob:
         """
         if run != self.run or started_at != self.started_at:
             self._killer = _Killer(self._twin(hook), started_at, run)
-        self.run, self.started_at = run, started_at
+        self.run, self.started_at, self._hook = run, started_at, hook
         self._start = None
 
     def release(self) -> None:
@@ -71,6 +73,13 @@ class HeldJob:
         sent = self._start is not None and self._start.was_sent
         if (self.run is not None or sent) and self._killer is not None:
             self._killer.cancel(self._log)
+
+    def _follow(self) -> None:
+        """Have the killer use another client, too, where the main thread does: the old keys may be gone."""
+        hook = self._hook
+        if self.run is None or hook is None or hook.client_in_use in (None, self._made_for):
+            return
+        self._killer = _Killer(self._twin(hook), self.started_at, self.run)
 
     def _twin(self, hook: AwsJobHook) -> AwsJobHook:
         """Return a hook with a client that the main thread never uses; to make one takes time."""
@@ -93,6 +102,7 @@ class HeldJob:
 
         :raises TaskKilledError: when it is.
         """
+        self._follow()
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0 and not self.killed:
             time.sleep(min(left, 0.5))
