@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -84,9 +85,15 @@ class Cell(Target):
         self.until(lambda: bool(self.jobs()), "a job was started")
         if mode.startswith("deferred"):
             self.sees("deferred")
-            self.until(lambda: bool(self.readings()), "a triggerer reads the job")
+            self.until(self.is_waited_for, "a triggerer reads the job")
         else:
             self.sees("running")
+
+    def is_waited_for(self, try_number: int = 1) -> bool:
+        """Whether a wait has read the last job: alone or, as the log of a try tells, with others."""
+        own_id = list(self.jobs()[-1]["ids"].values())[-1]
+        listed = bool(self.lists()) and re.search(rf"{own_id}.* after \d", self.log(try_number)) is not None
+        return listed or bool(self.readings())
 
     def is_deferred(self) -> None:
         """Wait until the task is deferred, and its trigger runs: it could not be told of a kill before."""

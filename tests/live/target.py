@@ -100,6 +100,15 @@ class Target:
         """Return the calls that have read the last job on this target."""
         return self.looks.calls(self.case.job_type.describe.api_name, time.monotonic(), self._own_id())
 
+    def lists(self) -> list[dict[str, Any]]:
+        """Return the calls that have read all jobs of the account, the last one on this target among them."""
+        overview = self._overview
+        if overview is None:
+            return []
+        size, since = str(overview.constants["maxResults"]), self.jobs()[-1]["created"]
+        calls = self.looks.calls(overview.api_name, time.monotonic(), size)
+        return [call for call in calls if call["time"] > since]
+
     @staticmethod
     def failed(calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the calls that have met a fault."""
@@ -110,7 +119,8 @@ class Target:
         self._fault(self.case.job_type.start, kind, self.target, **options)
 
     def fault_readings(self, kind: str, **options: Any) -> None:
-        """Make readings of the last job on this target go wrong."""
+        """Make readings of the last job on this target go wrong, and meanwhile those of all jobs at once."""
+        self._lose_lists(options.get("lasts", 60.0))
         self._fault(self.case.job_type.describe, kind, self._own_id(), **options)
 
     def fault_cancels(self, kind: str, **options: Any) -> None:
@@ -119,6 +129,7 @@ class Target:
 
     def lose_aws(self, seconds: float) -> None:
         """Let no call about this target, or about the last job on it, reach AWS."""
+        self._lose_lists(seconds)
         for about in (self.target, self._own_id()):
             self._fault(None, "drop", about, lasts=seconds)
 
@@ -155,6 +166,17 @@ class Target:
         wanted = set(run.ids.values())
         [job] = [job for job in self.emulator.jobs(self.name) if wanted <= set(job["ids"].values())]
         return job
+
+    @property
+    def _overview(self) -> Operation | None:
+        """What lists all jobs of the account, for many waits; one target has too few of them for a list."""
+        overview = self.case.job_type.overview
+        return None if overview is None or overview.operation.parameters else overview.operation
+
+    def _lose_lists(self, seconds: float) -> None:
+        if self._overview is not None:
+            size = str(self._overview.constants["maxResults"])  # a search for a lost job gives none
+            self._fault(self._overview, "drop", size, lasts=seconds)
 
     def _own_id(self, number: int = -1) -> str:
         """Return what only one job on this target is called, by default the last one."""

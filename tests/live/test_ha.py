@@ -264,8 +264,8 @@ def test_restarts(cells: Cells) -> None:
     airflow.revive()
 
     def goes_on(cell: Cell) -> None:
-        seen = len(cell.readings())
-        cell.until(lambda: len(cell.readings()) > seen + 1, "the job is read")
+        seen = len(cell.readings() + cell.lists())
+        cell.until(lambda: len(cell.readings() + cell.lists()) > seen + 1, "the job is read")
         assert cell.history() == ["running"]
         assert len(cell.tries()) == 1
 

@@ -24,7 +24,7 @@ def kept_and_cleared(cell: Cell, mode: str) -> None:
     """The same with a task instance that is deleted, and so made anew, in a try with the number 1."""
     cell.start_and_wait(f"{mode}_keep")
     starts_one_beside(cell, cell.clear, try_number=2)
-    cell.until(lambda: bool(cell.readings()), "the second job is waited for")
+    cell.until(lambda: cell.is_waited_for(2), "the second job is waited for")
     starts_one_beside(
         cell, lambda: cell.airflow.delete_task_instance(cell.dag_id, cell.run_id, "job"), try_number=1
     )
@@ -66,7 +66,7 @@ def kept_and_marked(cell: Cell, mode: str) -> None:
     cell.until(lambda: wanted in cell.log(), "the task is told")
     assert cell.history() == ["running"]
     starts_one_beside(cell, cell.clear, try_number=2)
-    cell.until(lambda: bool(cell.readings()), "the second job is waited for")
+    cell.until(lambda: cell.is_waited_for(2), "the second job is waited for")
     cell.mark("failed")
     cell.until(lambda: wanted in cell.log(2), "the task is told")
     assert cell.case.job_type.states[cell.statuses()[-1]].value == "running"
