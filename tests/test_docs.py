@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
 import re
@@ -14,7 +13,6 @@ import pytest
 from airflow_jobs_provider.jobs import JOB_TYPES
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.operators.connected import AwsOperator
-from airflow_jobs_provider.provider_info import get_provider_info
 from tests import blocks
 from tests.jobs.test_contract import operations
 
@@ -43,21 +41,6 @@ def python_blocks() -> list[Any]:
                 line = text.count("\n", 0, match.start()) + 2
                 blocks.append(pytest.param(match[2], id=f"{named(page)}:{line}"))
     return blocks
-
-
-def public_classes() -> list[type[AwsOperator]]:
-    """Return the operators and sensors that authors of DAGs use."""
-    info = get_provider_info()
-    entries = [*info["operators"], *info["sensors"]]
-    return [
-        value
-        for module in dict.fromkeys(name for entry in entries for name in entry["python-modules"])
-        for name, value in vars(importlib.import_module(module)).items()
-        if not name.startswith("_")
-        and inspect.isclass(value)
-        and issubclass(value, AwsOperator)
-        and value.__module__ == module
-    ]
 
 
 def parameters_of(operator: type[AwsOperator]) -> set[str]:
@@ -91,7 +74,7 @@ def test_code_can_be_copied(block: str, tmp_path: Path) -> None:
         assert all(dag.task_ids for dag in bag.dags.values())
 
 
-@pytest.mark.parametrize("operator", public_classes(), ids=lambda operator: operator.__name__)
+@pytest.mark.parametrize("operator", blocks.public_classes(), ids=lambda operator: operator.__name__)
 def test_every_parameter_is_documented(operator: type[AwsOperator]) -> None:
     """A parameter that no page names is found by nobody."""
     pages = [
