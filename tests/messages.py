@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "airflow_jobs_provider"
-HOLE = "\0"
-"""Stands in a text for what is only known at run time."""
+HOLE = "..."
+"""Stands for what is only known at run time."""
 
 _LOGGED = ("warning", "error", "exception")
-_PLACE = re.compile(r"%[sdrg]|%\.\d+f")
+_PLACE = re.compile(r"%[sdr]|%\.?\d*[fg]")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Text:
     """A text in the source.
 
     :ivar said: with :data:`HOLE` where a value stands.
-    :ivar is_trouble: whether it is logged as a warning or an error, or raised.
+    :ivar is_trouble: whether it is logged as a warning or an error, raised, or made an exception of.
     """
 
     module: str
@@ -30,9 +30,9 @@ class Text:
     is_trouble: bool
 
     @property
-    def fragments(self) -> list[str]:
-        """What stands in it whatever the values are."""
-        return [part.strip() for part in self.said.split(HOLE) if re.search(r"\w{3}", part)]
+    def words(self) -> int:
+        """How many words stand in it whatever the values are."""
+        return len(re.findall(r"[A-Za-z]{2,}", self.said))
 
 
 def texts() -> list[Text]:
@@ -46,28 +46,25 @@ def texts() -> list[Text]:
 
 
 def _of(tree: ast.Module, module: str) -> Iterator[Text]:
-    troubles = {id(node) for node in ast.walk(tree) if _is_trouble(node)}
-    trouble_parts = {id(part) for node in ast.walk(tree) if id(node) in troubles for part in ast.walk(node)}
-    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    docs = {
-        id(node.body[0].value)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.body
-        and isinstance(node.body[0], ast.Expr)
-    }
-    for node in ast.walk(tree):
-        if id(node) in inner | docs:
-            continue
+    nodes = list(ast.walk(tree))
+    troubles = {id(part) for node in nodes if _is_trouble(node) for part in ast.walk(node)}
+    # A part of an f-string is no text of its own, and a docstring is said to nobody.
+    silent = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    silent |= {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
         said = _said(node)
-        if said:
-            yield Text(module, getattr(node, "lineno", 0), said, id(node) in trouble_parts)
+        if said and id(node) not in silent:
+            yield Text(module, getattr(node, "lineno", 0), said, id(node) in troubles)
 
 
 def _is_trouble(node: ast.AST) -> bool:
     if isinstance(node, ast.Raise):
         return True
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _LOGGED
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr in _LOGGED
+    return isinstance(node.func, ast.Name) and node.func.id.endswith(("Error", "Timeout"))
 
 
 def _said(node: ast.AST) -> str:
