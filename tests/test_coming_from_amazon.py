@@ -37,7 +37,7 @@ def section(heading: str) -> str:
 
 def rows(text: str) -> list[list[list[str]]]:
     """Return the rows of the tables of a text: for each cell the names that stand in it as code."""
-    lines = [line for line in text.splitlines() if line.startswith("| `") or line.startswith("| -")]
+    lines = [line for line in text.splitlines() if line.startswith(("| `", "| -"))]
     return [[re.findall(r"`([^`]+)`", cell) for cell in line.strip("| ").split(" | ")] for line in lines]
 
 
@@ -186,7 +186,7 @@ from airflow.sdk import DAG
 
 with DAG("before", schedule=None):
     QuickSightCreateIngestionOperator(
-        task_id="refresh", data_set_id="sales", ingestion_id="{{ run_id }}", waiter_delay=30, waiter_max_attempts=9
+        task_id="refresh", data_set_id="sales", ingestion_id="r-1", waiter_delay=30, waiter_max_attempts=9
     )
     QuickSightSensor(task_id="wait", data_set_id="sales", ingestion_id="{{ run_id }}", max_retries=10)
     BedrockIngestDataOperator(
