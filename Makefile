@@ -45,7 +45,8 @@ pages: install ## write what the documentation has that is made of code: policie
 	@$(BIN)/python -m tests.blocks
 
 docs: install ## the documentation as a site, in site/; a broken link or anchor fails
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@# not --quiet: it would not count the warnings either
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo "The documentation is in site/index.html; with search: $(BIN)/python -m http.server --directory site --bind 127.0.0.1"
 
 test: check live ## everything

@@ -55,5 +55,6 @@ class RolesAreLinks(Extension):
 
 def _named(role: re.Match[str]) -> str:
     short, target = role.groups()
-    shown = target.rpartition(".")[2] if short else target
-    return f"[`{shown}`][{target}]" if "." in target else f"`{shown}`"
+    if not target.startswith("airflow_jobs_provider."):
+        return f"`{target.rpartition('.')[2]}`"
+    return f"[`{target.rpartition('.')[2] if short else target}`][{target}]"

@@ -130,11 +130,8 @@ def reference(arguments: Sequence[str]) -> str:
         found = [each for each in map(testing.__dict__.get, testing.__all__) if inspect.isclass(each)]
     else:
         found = public_classes(group)
-    members = "true" if group == "testing" else "false"
-    return "".join(
-        f"\n::: {each.__module__}.{each.__qualname__}\n    options:\n      members: {members}\n"
-        for each in found
-    )
+    options = "" if group == "testing" else "    options:\n      members: false\n"
+    return "".join(f"\n::: {each.__module__}.{each.__qualname__}\n{options}" for each in found)
 
 
 def readings(arguments: Sequence[str]) -> str:
