@@ -45,7 +45,7 @@ def _inward(link: re.Match[str]) -> str:
 
 
 class RolesAreLinks(Extension):
-    """Makes links of the roles of Sphinx in docstrings, where the site shows what they name."""
+    """Makes links of the roles of Sphinx in docstrings: to what the site shows, and words of the others."""
 
     def on_object(self, *, obj: Object, **_: Any) -> None:
         """Rewrite one docstring."""
@@ -55,6 +55,5 @@ class RolesAreLinks(Extension):
 
 def _named(role: re.Match[str]) -> str:
     short, target = role.groups()
-    if not target.startswith("airflow_jobs_provider."):
-        return f"`{target.rpartition('.')[2]}`"
-    return f"[`{target.rpartition('.')[2] if short else target}`][{target}]"
+    shown = f"<code>{target.rpartition('.')[2] if short else target}</code>"
+    return f'<autoref optional identifier="{target}">{shown}</autoref>'

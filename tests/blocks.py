@@ -171,10 +171,26 @@ def _readings(poll_interval: float, seconds: float) -> int:
     return int(clock.read)
 
 
+def lists(_: Sequence[str]) -> str:
+    """Return the table of what is read together where many jobs are waited for."""
+    rows = ["| job type | read one by one | calls a second, says AWS | read together | those of the same |"]
+    rows.append("|---|---|---|---|---|")
+    for name, job_type in JOB_TYPES.items():
+        read, overview = job_type.describe, job_type.overview
+        rate = f"{read.rate:g}" if read.rate else ""
+        together = ("-", "")
+        if overview is not None:
+            of = [f"`{each}`" for each in overview.operation.parameters]
+            together = (overview.operation.api_name, ", ".join(of) or "connection and region")
+        rows.append(f"| `{name}` | {read.api_name} | {rate} | {together[0]} | {together[1]} |")
+    return "\n".join([*rows, ""])
+
+
 MAKERS: dict[str, Callable[[Sequence[str]], str]] = {
     "policy": policy,
     "failures": failures,
     "jobs": jobs,
+    "lists": lists,
     "reference": reference,
     "readings": readings,
 }

@@ -17,8 +17,8 @@ QUOTES = [
     for quote in re.findall(r"`([^`]+)`", row)
     if " " in quote
 ]
-# Said to nobody: caught by whoever has asked for the wait.
-_INTERNAL = ("... has not ended in time",)
+# Said to nobody: caught where it is asked for.
+_INTERNAL = ("... has not ended in time", "a lean parser for ..., a ...")
 
 
 def matches(quote: str, said: str) -> bool:
