@@ -101,10 +101,10 @@ def run_as_test(block: str, folder: Path) -> None:
     [(_, first_dag)] = fenced((ROOT / "docs" / "getting-started.md").read_text(), "python")
     (dags / "refresh_sales.py").write_text(first_dag)
     (folder / "test_copied.py").write_text(block)
-    bin_folder = Path(sys.executable).parent
+    airflow = str(Path(sys.executable).parent / "airflow")
     for command in (
-        [bin_folder / "airflow", "db", "migrate"],
-        [bin_folder / "airflow", "dags", "reserialize"],
+        [airflow, "db", "migrate"],
+        [airflow, "dags", "reserialize"],
         [sys.executable, "-m", "pytest", "-q", "test_copied.py"],
     ):
         done = subprocess.run(
