@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +14,15 @@ if TYPE_CHECKING:
     from griffe import Object
     from mkdocs.config.defaults import MkDocsConfig
     from mkdocs.structure.files import Files
+    from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent
 
+# A warning fails the build: it is strict.
+log = logging.getLogger("mkdocs.hooks")
+
+# What a reader's browser would fetch from elsewhere.
+_FETCHED = re.compile(r'<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)="((?:https?:)?//[^"]+)"')
 # A link out of docs/, to what stands in the repository; on the site it leads to a page with the file.
 _OUTWARD = re.compile(r"\[([^\]]+)\]\(\.\./([^)#\s]+)(#[^)\s]*)?\)")
 _ROLE = re.compile(r":\w+:`(~?)([\w.]+)`")
@@ -37,6 +44,12 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Lead links out of docs/ to the pages of :func:`on_files`; a folder has none."""
     return _OUTWARD.sub(_inward, markdown)
+
+
+def on_post_page(output: str, *, page: Page, **_: Any) -> None:
+    """Refuse what would be fetched from elsewhere: the site is read behind firewalls, too."""
+    for address in _FETCHED.findall(output):
+        log.warning("%s would fetch %s", page.file.src_uri, address)
 
 
 def _inward(link: re.Match[str]) -> str:
