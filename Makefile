@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help install check lint types unit live matrix pages test chaos bench soak demo dist format clean
+.PHONY: help install check lint types unit live matrix pages docs test chaos bench soak demo dist format clean
 
 help:
 	@sed -nE 's/^([a-z]+):.*## /make \1\t/p' Makefile
@@ -44,6 +44,11 @@ matrix: install ## the live tests again, and what they have seen into the table 
 pages: install ## write what the documentation has that is made of code: policies, tables of failures
 	@$(BIN)/python -m tests.blocks
 
+docs: install ## the documentation as a site, in site/; a broken link or anchor fails
+	@# not --quiet: it would not count the warnings either
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo "The documentation is in site/index.html; with search: $(BIN)/python -m http.server --directory site --bind 127.0.0.1"
+
 test: check live ## everything
 
 chaos: install ## a longer storm of kills, clears and faults, and its counts (SECONDS=600, SEED=7)
@@ -66,5 +71,5 @@ format: install ## format and sort
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
-clean: ## remove .venv, caches and dist
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist
+clean: ## remove .venv, caches, dist and site
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache dist site

@@ -6,20 +6,32 @@ stands from there to ``<!-- end -->`` is replaced. A test compares it with what 
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import io
+import os
 import re
 import shlex
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import botocore.session
 
-from airflow_jobs_provider import iam
+from airflow_jobs_provider import exceptions, iam, testing, waiting
 from airflow_jobs_provider.exceptions import not_succeeded
 from airflow_jobs_provider.jobs import JOB_TYPES
+from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
 from airflow_jobs_provider.jobs.run import FailureKind, JobRun, JobSnapshot, JobState
+from airflow_jobs_provider.provider_info import get_provider_info
+from airflow_jobs_provider.steps import drive
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.operators.connected import AwsOperator
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
@@ -62,7 +74,126 @@ def failures(arguments: Sequence[str]) -> str:
     return "\n".join([*rows, ""])
 
 
-MAKERS: dict[str, Callable[[Sequence[str]], str]] = {"policy": policy, "failures": failures}
+def public_classes(*kinds: str) -> list[type[AwsOperator]]:
+    """Return the operators and sensors that authors of DAGs use.
+
+    :param kinds: ``operators``, ``sensors``; default: both.
+    """
+    from airflow_jobs_provider.operators.connected import AwsOperator
+
+    info = get_provider_info()
+    entries = [entry for kind in kinds or ("operators", "sensors") for entry in info[kind]]
+    return [
+        value
+        for module in dict.fromkeys(name for entry in entries for name in entry["python-modules"])
+        for name, value in vars(importlib.import_module(module)).items()
+        if not name.startswith("_")
+        and inspect.isclass(value)
+        and issubclass(value, AwsOperator)
+        and value.__module__ == module
+    ]
+
+
+def jobs(_: Sequence[str]) -> str:
+    """Return the table of job types: who starts, waits for and cancels their jobs."""
+    rows = ["| job type | start | wait | cancel |", "|---|---|---|---|"]
+    classes: list[Any] = public_classes()
+    for name in JOB_TYPES:
+        # An import that creates a graph is waited for and cancelled as any import.
+        read = JOB_TYPES[name].describe.method
+        of = [each for each in classes if getattr(each, "job_type", None) is not None]
+        start = next(each for each in of if each.takes == "start" and each.job_type.name == name)
+        ends = {
+            each.takes: each.__name__
+            for each in of
+            if each.takes != "start" and each.job_type.describe.method == read
+        }
+        rows.append(f"| `{name}` | `{start.__name__}` | `{ends['describe']}` | `{ends['cancel']}` |")
+    return "\n".join([*rows, ""])
+
+
+def reference(arguments: Sequence[str]) -> str:
+    """Return the entries of the API reference for a group of classes."""
+    [group] = arguments
+    found: Sequence[type[Any]]
+    if group == "exceptions":
+        found = [each for each in vars(exceptions).values() if inspect.isclass(each)]
+        found = [each for each in found if issubclass(each, exceptions.AwsJobError)]
+    elif group == "bases":
+        whole = {base for each in public_classes() for base in each.__mro__[1:]}
+        found = sorted(
+            (base for base in whole if base.__module__.startswith(iam.__package__ or "")),
+            key=lambda base: (len(base.__mro__), base.__name__),
+        )
+        found = [base for base in found if not base.__name__.startswith("_")]
+    elif group == "testing":
+        found = [each for each in map(testing.__dict__.get, testing.__all__) if inspect.isclass(each)]
+    else:
+        found = public_classes(group)
+    options = "" if group == "testing" else "    options:\n      members: false\n"
+    return "".join(f"\n::: {each.__module__}.{each.__qualname__}\n{options}" for each in found)
+
+
+def readings(arguments: Sequence[str]) -> str:
+    """Return how often jobs are read until they have ended: counted by waiting, with a clock of its own.
+
+    :param arguments: values of ``poll_interval``.
+    """
+    lasting = {"10 seconds": 10, "1 minute": 60, "10 minutes": 600, "1 hour": 3600, "8 hours": 28800}
+    heads = ["the job takes", *(f"`poll_interval={interval}`" for interval in arguments)]
+    rows = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
+    for words, seconds in lasting.items():
+        counts = [str(_readings(float(interval), seconds)) for interval in arguments]
+        rows.append(f"| {' | '.join([words, *counts])} |")
+    return "\n".join([*rows, ""])
+
+
+def _readings(poll_interval: float, seconds: float) -> int:
+    run = JobRun(QUICKSIGHT_INGESTION.name, dict.fromkeys(QUICKSIGHT_INGESTION.identity, "x"), "eu-west-1")
+    clock = SimpleNamespace(now=0.0, read=0)
+
+    def describe(_: JobRun) -> JobSnapshot:
+        clock.read += 1
+        ended = clock.now >= seconds
+        return JobSnapshot(
+            JobState.SUCCEEDED if ended else JobState.RUNNING, "COMPLETED" if ended else "RUNNING"
+        )
+
+    def sleep(pause: float) -> None:
+        clock.now += pause
+
+    with (
+        mock.patch.object(waiting, "time", SimpleNamespace(time=lambda: clock.now)),
+        mock.patch.object(waiting, "random", SimpleNamespace(uniform=lambda low, high: (low + high) / 2)),
+    ):
+        steps = waiting.wait_until_over(run, log=mock.Mock(), poll_interval=poll_interval, started_at=0.0)
+        drive(steps, mock.Mock(describe=describe), sleep)
+    return int(clock.read)
+
+
+def lists(_: Sequence[str]) -> str:
+    """Return the table of what is read together where many jobs are waited for."""
+    rows = ["| job type | read one by one | calls a second, says AWS | read together | those of the same |"]
+    rows.append("|---|---|---|---|---|")
+    for name, job_type in JOB_TYPES.items():
+        read, overview = job_type.describe, job_type.overview
+        rate = f"{read.rate:g}" if read.rate else ""
+        together = ("-", "")
+        if overview is not None:
+            of = [f"`{each}`" for each in overview.operation.parameters]
+            together = (overview.operation.api_name, ", ".join(of) or "connection and region")
+        rows.append(f"| `{name}` | {read.api_name} | {rate} | {together[0]} | {together[1]} |")
+    return "\n".join([*rows, ""])
+
+
+MAKERS: dict[str, Callable[[Sequence[str]], str]] = {
+    "policy": policy,
+    "failures": failures,
+    "jobs": jobs,
+    "lists": lists,
+    "reference": reference,
+    "readings": readings,
+}
 
 
 def made(text: str) -> str:
@@ -72,6 +203,7 @@ def made(text: str) -> str:
 
 def main() -> None:
     """Write all pages anew."""
+    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-pages-")
     for page in PAGES:
         text = page.read_text()
         if made(text) != text:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import json
+import os
 import re
+import subprocess
+import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +17,17 @@ import pytest
 from airflow_jobs_provider.jobs import JOB_TYPES
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.operators.connected import AwsOperator
-from airflow_jobs_provider.provider_info import get_provider_info
 from tests import blocks
 from tests.jobs.test_contract import operations
 
 ROOT = Path(__file__).parent.parent
 PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")))
 SHARED = ROOT / "docs" / "operators.md"
-# About how it works, not about how it is used.
-NO_REFERENCE = ("architecture.md", "testing.md", "adding-a-job-type.md")
+SERVICES = ("quicksight.md", "bedrock.md", "neptune-analytics.md", "cloudtrail-lake.md", "cloudwatch-logs.md")
+# Where a parameter or a right must stand; other pages only use it.
+REFERENCE = [ROOT / "docs" / name for name in (*SERVICES, "operators.md", "sweeper.md")]
 
-_FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -33,30 +36,21 @@ def named(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def fenced(text: str, language: str) -> list[tuple[int, str]]:
+    """Return the blocks of a page in a language, each with its line; those in lists without their indent."""
+    return [
+        (text.count("\n", 0, match.start()) + 2, textwrap.dedent(match[3]))
+        for match in _FENCED.finditer(text)
+        if match[2] == language
+    ]
+
+
 def python_blocks() -> list[Any]:
     """Return every Python block of the pages, each with its place."""
-    blocks = []
-    for page in PAGES:
-        text = page.read_text()
-        for match in _FENCED.finditer(text):
-            if match[1] == "python":
-                line = text.count("\n", 0, match.start()) + 2
-                blocks.append(pytest.param(match[2], id=f"{named(page)}:{line}"))
-    return blocks
-
-
-def public_classes() -> list[type[AwsOperator]]:
-    """Return the operators and sensors that authors of DAGs use."""
-    info = get_provider_info()
-    entries = [*info["operators"], *info["sensors"]]
     return [
-        value
-        for module in dict.fromkeys(name for entry in entries for name in entry["python-modules"])
-        for name, value in vars(importlib.import_module(module)).items()
-        if not name.startswith("_")
-        and inspect.isclass(value)
-        and issubclass(value, AwsOperator)
-        and value.__module__ == module
+        pytest.param(block, id=f"{named(page)}:{line}")
+        for page in PAGES
+        for line, block in fenced(page.read_text(), "python")
     ]
 
 
@@ -78,26 +72,62 @@ def anchors_of(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("block", python_blocks())
+@pytest.mark.usefixtures("aws")
 def test_code_can_be_copied(block: str, tmp_path: Path) -> None:
-    """A DAG that is copied from the documentation and does not load is worse than none."""
+    """Code that is copied from the documentation and does not work is worse than none."""
+    if "with DAG(" in block:
+        load(block, tmp_path)
+    elif "def test_" in block:
+        run_as_test(block, tmp_path)
+    else:
+        exec(compile(block, "block", "exec"), {"__name__": "copied"})
+
+
+def load(block: str, folder: Path) -> None:
+    """Load a block as the file of a DAG."""
     from airflow.dag_processing.dagbag import DagBag
 
-    compile(block, "block", "exec")
-    if "with DAG(" in block:
-        (tmp_path / "copied.py").write_text(block)
-        bag = DagBag(str(tmp_path))
-        assert bag.import_errors == {}
-        assert bag.dags
-        assert all(dag.task_ids for dag in bag.dags.values())
+    (folder / "copied.py").write_text(block)
+    bag = DagBag(str(folder))
+    assert bag.import_errors == {}
+    assert bag.dags
+    assert all(dag.task_ids for dag in bag.dags.values())
 
 
-@pytest.mark.parametrize("operator", public_classes(), ids=lambda operator: operator.__name__)
+def run_as_test(block: str, folder: Path) -> None:
+    """Run a block as a test of the first DAG of the documentation, with the commands that stand before it."""
+    dags = folder / "dags"
+    dags.mkdir()
+    [(_, first_dag)] = fenced((ROOT / "docs" / "getting-started.md").read_text(), "python")
+    (dags / "refresh_sales.py").write_text(first_dag)
+    (folder / "test_copied.py").write_text(block)
+    airflow = str(Path(sys.executable).parent / "airflow")
+    for command in (
+        [airflow, "db", "migrate"],
+        [airflow, "dags", "reserialize"],
+        [sys.executable, "-m", "pytest", "-q", "test_copied.py"],
+    ):
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env={
+                **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+                "AIRFLOW_HOME": str(folder),
+                "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                "PYTHONPATH": str(ROOT),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("operator", blocks.public_classes(), ids=lambda operator: operator.__name__)
 def test_every_parameter_is_documented(operator: type[AwsOperator]) -> None:
     """A parameter that no page names is found by nobody."""
-    pages = [
-        page.read_text() for page in PAGES if page.parent.name == "docs" and page.name not in NO_REFERENCE
-    ]
-    texts = [text for text in pages if f"`{operator.__name__}`" in text]
+    texts = [page.read_text() for page in REFERENCE if f"`{operator.__name__}`" in page.read_text()]
     assert texts, "no page names it"
     said = "".join([*texts, SHARED.read_text()])
     assert {name for name in parameters_of(operator) if f"`{name}`" not in said} == set()
@@ -106,7 +136,7 @@ def test_every_parameter_is_documented(operator: type[AwsOperator]) -> None:
 @pytest.mark.parametrize("job_type", JOB_TYPES.values(), ids=lambda job_type: job_type.name)
 def test_every_right_is_documented(job_type: JobType) -> None:
     """A policy that lacks an action fails at night, when the first job is to be cancelled."""
-    said = "".join(page.read_text() for page in PAGES if page.name not in NO_REFERENCE)
+    said = "".join(page.read_text() for page in REFERENCE)
     iam = job_type.iam
     names = {op.method: op.api_name for op in operations(job_type)}
     rights = {f"{iam.prefix}:{names[method]}" for methods in iam.resources.values() for method in methods}
@@ -132,9 +162,8 @@ def test_every_service_has_its_policy_made() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_policies_and_results_are_json(page: Path) -> None:
     """A policy that is copied must be one that AWS can read."""
-    for match in _FENCED.finditer(page.read_text()):
-        if match[1] == "json":
-            json.loads(match[2])
+    for _, block in fenced(page.read_text(), "json"):
+        json.loads(block)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -160,3 +189,21 @@ def test_line_counts_are_true() -> None:
     assert len(whole) >= 6
     for path, lines in whole:
         assert len((page.parent / path).read_text().splitlines()) == lines, path
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_pages_of_services_have_one_structure(name: str) -> None:
+    """Who knows the page of one service finds everything on that of another."""
+    text = _FENCED.sub("", (ROOT / "docs" / name).read_text())
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    operators = [heading for heading in headings if heading.startswith("`")]
+    assert headings[: len(operators) + 3] == ["A DAG to copy", *operators, "Cancel and wait", "The result"]
+    assert headings[-4:] == ["Errors", "Quirks", "Security", "IAM"]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """A page that the site does not lead to is read by nobody."""
+    navigation = (ROOT / "mkdocs.yml").read_text()
+    assert {
+        page.name for page in PAGES if page.parent.name == "docs" and page.name not in navigation
+    } == set()

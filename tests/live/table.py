@@ -1,4 +1,4 @@
-"""The tables of the kill matrix in README.md and docs/kill-matrix.md: made of what a test session has seen.
+"""The tables of the kill matrix in README.md and in docs/: made of what a test session has seen.
 
 A test that shows a row has the mark ``kill_matrix``. A session that has run all of them compares the tables
 with what it has seen, or, with ``--write-matrix``, writes them.
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     import pytest
 
 MODES = {"worker": "in a worker", "deferred": "deferred"}
-FILES = {REPOSITORY / "README.md": False, REPOSITORY / "docs" / "kill-matrix.md": True}
+FILES = {
+    REPOSITORY / "README.md": False,
+    REPOSITORY / "docs" / "cancellation.md": False,
+    REPOSITORY / "docs" / "kill-matrix.md": True,
+}
 """Which files have the table, and whether with the counts."""
 
 _BEGIN = "<!-- kill matrix: `make matrix` writes this table -->"
