@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +17,8 @@ from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.operators.asking import StartCall
 from airflow_jobs_provider.operators.base import StartJobOperator
+from airflow_jobs_provider.operators.held import HeldJob
+from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
 from tests.cases import CASES, Case
 
 if TYPE_CHECKING:
@@ -150,3 +153,26 @@ def check_replaced(case: Case, aws: Emulator) -> dict[str, Any]:
     assert first["status"] == case.cancelled
     assert first["ended"] <= second["created"]
     return dict(second)
+
+
+def asked_for_long_ago(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all starts have been asked for minutes ago."""
+    begin = JobRecordStore.begin
+
+    def long_ago(*arguments: Any) -> JobRecord:
+        record = begin(*arguments)
+        return replace(record, started_at=record.started_at - 300)
+
+    monkeypatch.setattr(JobRecordStore, "begin", long_ago)
+
+
+def died_in_the_start(case: Case, context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lose the worker when its start call has been dropped: what a SIGKILL inside the call leaves."""
+
+    def die(*_: Any) -> None:
+        raise SystemExit
+
+    with death(monkeypatch) as dying:
+        dying.setattr(HeldJob, "sleep", die)
+        with pytest.raises(SystemExit):
+            case.start().execute(context)
