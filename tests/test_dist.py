@@ -45,7 +45,7 @@ for name in found:
         if inspect.isclass(value) and value.__module__ == name and name in listed:
             classes[f"{name}.{key}"] = value
 try:
-    import airflow_jobs_provider.testing
+    from airflow_jobs_provider.testing import EmulatorServer
 except ImportError as error:
     refused = str(error)
 from airflow.providers_manager import ProvidersManager
