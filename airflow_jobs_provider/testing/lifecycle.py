@@ -97,7 +97,8 @@ class LifeCycle:
         """Return until when (seconds after its start) a job is in each running status, and when it ends."""
         duration, timeline = settings["duration"], settings["timeline"]
         lengths = {
-            status: timeline.get(status, min(duration * share, LONGEST_PRELUDE))
+            # No part of a job that never ends is no part of it, and not "not a number".
+            status: timeline.get(status, min(duration * share, LONGEST_PRELUDE) if share else 0.0)
             for status, share in self.phases.items()
             if share is not None
         }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.testing.lifecycle import LIFE_CYCLES, life_cycle
-from airflow_jobs_provider.testing.services import EmulatorServer
+from airflow_jobs_provider.testing.services import EmulatorServer, emulator, install
 from airflow_jobs_provider.testing.words import action_of, job_type_named, match_of, operation_of
 
 if TYPE_CHECKING:
@@ -40,23 +40,29 @@ class AwsJobs:
     Every method raises ``ValueError`` with one sentence when an argument makes no sense: an unknown job type,
     a status or an error type that the service does not have.
 
-    :param server: where boto3 finds it; ``None`` inside moto's ``mock_aws``.
-    :param emulator: the jobs and the calls; by default the server's.
+    :param emulator: the jobs and the calls.
+    :param server: where boto3 finds it; ``None`` inside ``mock_aws``: see :meth:`in_mock_aws`.
     :param region: the region of the jobs.
     """
 
     def __init__(
-        self,
-        server: EmulatorServer | None = None,
-        emulator: Emulator | None = None,
-        region: str = "us-east-1",
+        self, emulator: Emulator, server: EmulatorServer | None = None, region: str = "us-east-1"
     ) -> None:
-        if emulator is None:
-            emulator = (server or EmulatorServer()).emulator
         self.server = server
         #: All that can be set, and all that there was; see ``EmulatorControl``.
         self.emulator: Emulator = emulator
         self.region = region
+
+    @classmethod
+    def in_mock_aws(cls, region: str = "us-east-1") -> AwsJobs:
+        """Return the emulated AWS that answers inside moto's ``mock_aws``: boto3, and aiobotocore as well."""
+        from airflow_jobs_provider.testing.aio import install_aio
+
+        install()
+        install_aio()
+        jobs = cls(emulator=emulator, region=region)
+        jobs.reset()
+        return jobs
 
     @property
     def url(self) -> str:

@@ -80,7 +80,7 @@ def aws_jobs(
     }
     for conn_id in request.config.getini(_CONNECTIONS):
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
-    jobs = AwsJobs(aws_jobs_server, region=region)
+    jobs = AwsJobs(aws_jobs_server.emulator, aws_jobs_server, region)
     jobs.reset()
     return jobs
 
