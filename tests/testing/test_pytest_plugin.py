@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,22 +87,32 @@ def test_it(request):
 
 
 def test_a_dag_is_tested_in_five_minutes(tmp_path: Path) -> None:
-    """The first test of the documentation, in a folder with nothing else, without an Airflow home."""
-    (tmp_path / "refresh_sales.py").write_text(
+    """What the documentation shows first, word for word, in a folder with nothing else, and no Airflow home."""
+    dag, test, mocked = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(), re.DOTALL
+    )[:3]
+    (tmp_path / "dags").mkdir()
+    (tmp_path / "dags" / "refresh_sales.py").write_text(dag)
+    (tmp_path / "test_mocked.py").write_text(mocked)
+    assert "4 passed" in session(tmp_path, test)
+    assert not (tmp_path / "their-airflow").exists()
+
+
+def test_it_can_be_set_up(tmp_path: Path) -> None:
+    """DAGs name connections of their own, and a region."""
+    (tmp_path / "copies.py").write_text(
         "from airflow.sdk import DAG\n"
         "from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator\n"
         "with DAG('refresh_sales', schedule=None):\n"
-        "    QuickSightCreateIngestionOperator(\n"
-        "        task_id='refresh', data_set_id='sales', aws_conn_id='aws_bi', deferrable=True)\n"
+        "    QuickSightCreateIngestionOperator(task_id='it', data_set_id='sales', aws_conn_id='aws_bi')\n"
     )
     test = """
 def test_it(aws_jobs, run_dag):
-    assert run_dag("refresh_sales.py").state == "success"
+    assert run_dag("copies.py").state == "success"
     assert [job["region"] for job in aws_jobs.jobs()] == ["eu-central-1"]
 """
     ini = "aws_jobs_conn_ids = aws_default aws_bi\naws_jobs_region = eu-central-1\n"
     session(tmp_path, test, ini=ini)
-    assert not (tmp_path / "their-airflow").exists()
 
 
 def test_every_way_leads_to_the_emulator(
