@@ -87,10 +87,9 @@ def test_it(request):
 
 
 def test_a_dag_is_tested_in_five_minutes(tmp_path: Path) -> None:
-    """What the documentation shows first, word for word, in a folder with nothing else, and no Airflow home."""
-    dag, test, mocked = re.findall(
-        r"```python\n(.*?)```", (ROOT / "docs" / "testing.md").read_text(), re.DOTALL
-    )[:3]
+    """What the documentation shows first, word for word, in a folder with nothing else."""
+    page = (ROOT / "docs" / "testing.md").read_text()
+    dag, test, mocked = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:3]
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "refresh_sales.py").write_text(dag)
     (tmp_path / "test_mocked.py").write_text(mocked)
