@@ -123,7 +123,7 @@ class Watch:
         """
         if error.meaning is not ErrorKind.NOT_FOUND:
             if not error.is_transient:
-                raise not_read(self.run, error) from error
+                raise not_read(self.run, error) from error.__cause__
             return self.errors.pause(error)
         if not is_young(self.started_at):
             raise not_found(self.run, error) from error
