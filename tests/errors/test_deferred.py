@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralError, TaskDeferralTimeout
 
 from airflow_jobs_provider.exceptions import AwsApiError
 from tests.operators.scenes import deferred, only_job
@@ -44,6 +44,16 @@ def test_no_event_came(case: Case, reason: str, aws: Emulator, context: Context)
         operator.resume_execution("__fail__", {"error": reason}, context)
     assert str(caught.value) == f"{reason}: {says.format(job=case.job_type.describe_run(run))}"
     assert only_job(aws)["status"] == case.cancelled
+
+
+def test_no_event_came_for_a_sensor(case: Case, aws: Emulator, context: Context) -> None:
+    """A sensor's own time-out must not hide that nobody has looked for it."""
+    sensor = case.sensor(timeout=600)
+    says = (
+        "no triggerer .* has told of the job, which has not ended within the sensor's timeout .600 seconds."
+    )
+    with pytest.raises(AirflowSensorTimeout, match=says):
+        sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
 
 
 def test_who_reads_it_now_is_said(

@@ -33,7 +33,7 @@ def test_one_attempt_whatever_the_user_configures(case: Case, aws: Emulator) -> 
 def test_a_missing_region_is_named(case: Case, aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A newcomer's first error must say what to do."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(AwsApiError, match="NoRegionError: .* - give region_name"):
+    with pytest.raises(AwsApiError, match=r"NoRegionError: .* - give region_name"):
         _ = AwsJobHook(case.job_type, aws_conn_id=None).region
 
 
