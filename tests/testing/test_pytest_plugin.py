@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,17 +83,6 @@ def test_it(request):
         request.getfixturevalue("aws_jobs")
 """
     session(tmp_path, test)
-
-
-def test_a_dag_is_tested_in_five_minutes(tmp_path: Path) -> None:
-    """What the documentation shows first, word for word, in a folder with nothing else."""
-    page = (ROOT / "docs" / "testing.md").read_text()
-    dag, test, mocked = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:3]
-    (tmp_path / "dags").mkdir()
-    (tmp_path / "dags" / "refresh_sales.py").write_text(dag)
-    (tmp_path / "test_mocked.py").write_text(mocked)
-    assert "4 passed" in session(tmp_path, test)
-    assert not (tmp_path / "their-airflow").exists()
 
 
 def test_it_can_be_set_up(tmp_path: Path) -> None:
