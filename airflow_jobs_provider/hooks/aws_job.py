@@ -73,6 +73,26 @@ class AwsJobHook(ClientHook):
         """Read a page of a list: what the API lists, or the rows that a job has found."""
         return self._drive(protocol.read_page(self.job_type, operation, values, token))
 
+    async def aregion(self) -> str:
+        """Return the region that the asynchronous client talks to."""
+        try:
+            async with self._async_client() as opened:
+                return str(opened.client.meta.region_name)
+        except (ClientError, BotoCoreError) as error:
+            raise self._not_made(error) from error
+
+    async def acaller_account(self) -> str:
+        """Like :meth:`caller_account`, asked once for each client: many tasks share one."""
+        async with self._async_client() as opened, self._asking:
+            if opened.account is None:
+                opened.account = await asyncio.to_thread(self.caller_account)
+            return opened.account
+
+    async def astart(self, values: Mapping[str, Any]) -> tuple[JobRun, JobSnapshot]:
+        """Like :meth:`start`."""
+        region = await self.aregion()
+        return await self._adrive(protocol.start(self.job_type, values, region))
+
     async def adescribe(self, run: JobRun) -> JobSnapshot:
         """Like :meth:`describe`."""
         return await self._adrive(protocol.describe(run))
@@ -100,6 +120,10 @@ class AwsJobHook(ClientHook):
     @cached_property
     def _async_client(self) -> AsyncClient:
         return AsyncClient(self._get_async_conn)
+
+    @cached_property
+    def _asking(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     def _drive(self, dialogue: Dialogue[T]) -> T:
         try:

@@ -108,15 +108,8 @@ class ClientHook(AwsBaseHook):
         try:
             client: Any = self.get_conn()
             return str(client.meta.region_name)
-        except NoRegionError:
-            raise AwsApiError(
-                f"no AWS region: give region_name, or set region_name in the extra of connection "
-                f"{self.aws_conn_id!r}",
-                meaning=ErrorKind.FATAL,
-                code="NoRegionError",
-            ) from None
         except (ClientError, BotoCoreError) as error:
-            raise self._explained(error, f"{self.job_type.service} client") from error
+            raise self._not_made(error) from error
 
     @property
     def client_in_use(self) -> Any:
@@ -200,6 +193,16 @@ class ClientHook(AwsBaseHook):
     def _forget_client(self) -> None:
         for cached in ("conn", "_session"):
             self.__dict__.pop(cached, None)
+
+    def _not_made(self, error: ClientError | BotoCoreError) -> AwsApiError:
+        if not isinstance(error, NoRegionError):
+            return self._explained(error, f"{self.job_type.service} client")
+        return AwsApiError(
+            f"no AWS region: give region_name, or set region_name in the extra of connection "
+            f"{self.aws_conn_id!r}",
+            meaning=ErrorKind.FATAL,
+            code="NoRegionError",
+        )
 
     def _explained(self, error: ClientError | BotoCoreError, operation: Operation | str) -> AwsApiError:
         where = operation if isinstance(operation, str) else f"{self.job_type.service} {operation.api_name}"

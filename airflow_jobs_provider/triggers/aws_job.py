@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name, not_cancelled
+from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.steps import adrive
@@ -164,7 +165,8 @@ class AwsJobTrigger(BaseTrigger):
 
     def _poller(self) -> AbstractAsyncContextManager[Poller]:
         return poller_of(
-            self.job_run,
+            job_type_of(self.job_run),
+            self.job_run.region,
             aws_conn_id=self.aws_conn_id,
             verify=self.verify,
             botocore_config=self.botocore_config,
