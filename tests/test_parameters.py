@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Parameters that every job type has.
 SHARED: Mapping[str, tuple[Any, ...]] = {
     "deferrable": ("yes", 1),
+    "end_from_trigger": ("yes", 1),
     "aws_conn_id": (" ", "", 7),
     "region_name": ("", "eu west 1"),
     "verify": ("", 7, "False"),

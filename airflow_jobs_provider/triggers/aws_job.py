@@ -14,6 +14,7 @@ from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.steps import adrive
+from airflow_jobs_provider.triggers.ending import ended
 from airflow_jobs_provider.triggers.ownership import still_waits
 from airflow_jobs_provider.triggers.poller import poller_of
 from airflow_jobs_provider.waiting import DeadlinePassedError, Wait, cancel_until_certain, wait_until_over
@@ -49,6 +50,7 @@ class AwsJobTrigger(BaseTrigger):
     :param aws_conn_id: the Airflow connection; ``None`` for boto3's own credential chain.
     :param verify: whether, or with which certificates, TLS is verified.
     :param botocore_config: arguments of ``botocore.config.Config``.
+    :param packed: the task's operator, if the trigger is to end the task where the job has ended.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class AwsJobTrigger(BaseTrigger):
         aws_conn_id: str | None = "aws_default",
         verify: bool | str | None = None,
         botocore_config: Mapping[str, Any] | None = None,
+        packed: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.job_run = JobRun.from_json(run)
@@ -74,6 +77,7 @@ class AwsJobTrigger(BaseTrigger):
         self.aws_conn_id = aws_conn_id
         self.verify = verify
         self.botocore_config = botocore_config
+        self.packed = packed
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what makes this trigger anew in the triggerer."""
@@ -89,6 +93,7 @@ class AwsJobTrigger(BaseTrigger):
                 "aws_conn_id": self.aws_conn_id,
                 "verify": self.verify,
                 "botocore_config": self.botocore_config,
+                "packed": self.packed,
             },
         )
 
@@ -108,7 +113,8 @@ class AwsJobTrigger(BaseTrigger):
         finally:
             waiting.cancel()
         wait = Wait(self.job_run, self.started_at, cancel_on_kill=self.cancel_on_kill)
-        yield TriggerEvent({**wait.to_json(), **outcome})  # type: ignore[no-untyped-call]
+        end = await self._ended(outcome.get("snapshot"))
+        yield end or TriggerEvent({**wait.to_json(), **outcome})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
         """Cancel the job of a killed task.
@@ -144,6 +150,15 @@ class AwsJobTrigger(BaseTrigger):
         except AwsApiError as error:
             return {"error": str(error), "meaning": error.meaning.value, "code": error.code}
         return {"snapshot": snapshot.to_json()}
+
+    async def _ended(self, snapshot: Any) -> TriggerEvent | None:
+        """End the task, if it is this trigger's to end: what else there is to do, a worker does."""
+        # dag.test() runs triggers without a triggerer, and takes no end from one.
+        if self.packed is None or snapshot is None or self.trigger_id is None:
+            return None
+        return await ended(
+            self.packed, self.task_instance, self.job_run, JobSnapshot.from_json(snapshot), self.log
+        )
 
     async def _cancel(self) -> None:
         try:
