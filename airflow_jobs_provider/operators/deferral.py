@@ -14,58 +14,22 @@ from airflow_jobs_provider.exceptions import AwsApiError, JobNotFoundError, name
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
-from airflow_jobs_provider.operators.checks import check_flags
-from airflow_jobs_provider.operators.common import AwsJobOperator
-from airflow_jobs_provider.operators.modes import MODES, check_modes, needs_worker
 from airflow_jobs_provider.operators.packing import pack
+from airflow_jobs_provider.operators.triggered import TriggeredOperator
 from airflow_jobs_provider.waiting import Wait
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from airflow_jobs_provider.jobs.parts import Operation
     from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
 
 # Seconds by which Airflow's own time-out of a deferral comes after our trigger's: it is for the case that no
 # triggerer is alive to report the deadline.
-_DEFERRAL_MARGIN = 60.0
+DEFERRAL_MARGIN = 60.0
 
 
-class DeferringOperator(AwsJobOperator):
-    """Base of what waits for a job, in the worker or deferred.
-
-    :param end_from_trigger: have the triggerer end the task, where nothing but its job's end is to be told:
-        no process is started for it. Implies ``deferrable``.
-    """
-
-    # Modes of a copy in the triggerer.
-    # Of a copy in the triggerer, which knows less than the task.
-    _worker_for: list[str] | None = None
-
-    def __init__(
-        self, *, end_from_trigger: bool = False, deferrable: bool | None = None, **kwargs: Any
-    ) -> None:
-        super().__init__(deferrable=deferrable, **kwargs)
-        self.end_from_trigger = end_from_trigger
-        check_flags(self, ("end_from_trigger",))
-        for mode in MODES:
-            if getattr(self, mode) and deferrable is False:
-                raise ValueError(f"{mode}=True does not go with deferrable=False: leave one of them out")
-            self.deferrable = self.deferrable or getattr(self, mode)
-
-    def check_parameters(self, operation: Operation) -> None:
-        """Refuse, at DAG parse, what cannot work. Ends every ``__init__``."""
-        super().check_parameters(operation)
-        check_modes(self)
-
-    @property
-    def worker_for(self) -> list[str]:
-        """The ends of this task that are a worker's, whatever the modes."""
-        return needs_worker(self) if self._worker_for is None else self._worker_for
-
-    @worker_for.setter
-    def worker_for(self, ends: list[str]) -> None:
-        self._worker_for = ends
+class DeferringOperator(TriggeredOperator):
+    """Base of what waits for a job, in the worker or deferred."""
 
     def deadline(self, context: Context) -> float | None:
         """Return when ``execution_timeout`` is over, counted from the start of the try.
@@ -157,4 +121,4 @@ def deferral_timeout(deadline: float | None) -> timedelta | None:
     """Return Airflow's own time-out for a deferral that ends at a deadline."""
     if deadline is None:
         return None
-    return timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN)
+    return timedelta(seconds=max(0.0, deadline - time.time()) + DEFERRAL_MARGIN)

@@ -14,14 +14,14 @@ from airflow.sdk.bases.sensor import BaseSensorOperator
 from airflow_jobs_provider.operators.connected import AwsOperator
 
 if TYPE_CHECKING:
-    from airflow_jobs_provider.operators.deferral import DeferringOperator
+    from airflow_jobs_provider.operators.triggered import TriggeredOperator
 
 # Arguments of Airflow's own that matter there. The modes are set apart: they were checked at DAG parse.
 _AIRFLOWS = ("task_id", "do_xcom_push", "execution_timeout")
 _APART = ("start_from_trigger", "end_from_trigger", "worker_for")
 
 
-def pack(operator: DeferringOperator) -> str:
+def pack(operator: TriggeredOperator) -> str:
     """Return an operator as text, with its templates as they are.
 
     :raises ValueError: where the triggerer could not make it anew.
@@ -42,20 +42,20 @@ def pack(operator: DeferringOperator) -> str:
         ) from error
 
 
-def unpack(packed: str) -> DeferringOperator:
+def unpack(packed: str) -> TriggeredOperator:
     """Return the operator that :func:`pack` was given: a copy without a DAG around it."""
     data = json.loads(packed)
     module, _, name = data["operator"].rpartition(".")
     arguments = data["arguments"]
     if arguments["execution_timeout"] is not None:
         arguments["execution_timeout"] = timedelta(seconds=arguments["execution_timeout"])
-    operator: DeferringOperator = getattr(importlib.import_module(module), name)(**arguments)
+    operator: TriggeredOperator = getattr(importlib.import_module(module), name)(**arguments)
     for key in _APART:
         setattr(operator, key, data[key])
     return operator
 
 
-def _own_arguments(cls: type[DeferringOperator]) -> Iterator[str]:
+def _own_arguments(cls: type[TriggeredOperator]) -> Iterator[str]:
     """Yield the arguments that the classes below Airflow's operator take, and a sensor."""
     for each in cls.__mro__:
         if "__init__" in vars(each) and (issubclass(each, AwsOperator) or each is BaseSensorOperator):

@@ -21,7 +21,7 @@ from airflow_jobs_provider.exceptions import AwsApiError, name
 from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
-from airflow_jobs_provider.operators.deferral import DeferringOperator
+from airflow_jobs_provider.operators.deferral import DEFERRAL_MARGIN, DeferringOperator
 from airflow_jobs_provider.waiting import Wait
 from airflow_jobs_provider.watch import Watch
 
@@ -144,6 +144,11 @@ class JobSensor(DeferringOperator, BaseSensorOperator):
         """Go on after a deferral; as in the other modes, ``soft_fail`` skips at a time-out only."""
         with self._verdicts():
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+
+    @property
+    def start_timeout(self) -> timedelta:
+        """Airflow's own time-out: later than the sensor's, in case that no triggerer tells of that."""
+        return timedelta(seconds=self.timeout + DEFERRAL_MARGIN)
 
     def _begin_watch(self, context: Context) -> Watch:
         """Return what this sensor knows of its job; rescheduled, from the process before."""

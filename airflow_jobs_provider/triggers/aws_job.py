@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -32,6 +32,18 @@ _LATE_READING = 20.0
 
 # A cancel outlives the trigger that asked for it; the event loop itself keeps weak references only.
 _cancels: set[asyncio.Task[None]] = set()
+
+
+async def shielded(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for a killed task's work, which goes on when the wait is cancelled.
+
+    Airflow 3.3 cancels ``on_kill`` again about once a second, whatever ``on_kill_timeout`` says: with each
+    exchange of states its supervisor names again what has not ended yet.
+    """
+    cancel = asyncio.get_running_loop().create_task(work)
+    _cancels.add(cancel)
+    cancel.add_done_callback(_cancels.discard)
+    await asyncio.shield(cancel)
 
 
 class AwsJobTrigger(BaseTrigger):
@@ -117,19 +129,11 @@ class AwsJobTrigger(BaseTrigger):
         yield end or TriggerEvent({**wait.to_json(), **outcome})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Cancel the job of a killed task.
-
-        Airflow 3.3 cancels this coroutine again about once a second, whatever ``on_kill_timeout`` says: with
-        each exchange of states its supervisor names again what has not ended yet. The work is done in a task
-        of its own, shielded.
-        """
+        """Cancel the job of a killed task."""
         if not self.cancel_on_kill:
             self.log.info("%s goes on: it is not to be cancelled with this task", name(self.job_run))
             return
-        cancel = asyncio.get_running_loop().create_task(self._cancel())
-        _cancels.add(cancel)
-        cancel.add_done_callback(_cancels.discard)
-        await asyncio.shield(cancel)
+        await shielded(self._cancel())
 
     async def _outcome(self) -> dict[str, Any]:
         steps = wait_until_over(

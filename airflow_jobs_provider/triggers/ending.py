@@ -15,7 +15,7 @@ from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
-    from airflow_jobs_provider.operators.deferral import DeferringOperator
+    from airflow_jobs_provider.operators.triggered import TriggeredOperator
     from airflow_jobs_provider.steps import Log
 
 # As in a worker: the key under which others find what a task returns.
@@ -42,7 +42,7 @@ async def ended(packed: str, ti: Any, run: JobRun, snapshot: JobSnapshot, log: L
     return await succeeded(operator, ti, result, log)
 
 
-def failed(operator: DeferringOperator, error: Exception, log: Log) -> TriggerEvent | None:
+def failed(operator: TriggeredOperator, error: Exception, log: Log) -> TriggerEvent | None:
     """Return what fails a task; ``None`` where a worker is to deal with the failure."""
     if FAILURE in operator.worker_for:
         return None
@@ -50,7 +50,7 @@ def failed(operator: DeferringOperator, error: Exception, log: Log) -> TriggerEv
     return TaskFailedEvent()
 
 
-async def succeeded(operator: DeferringOperator, ti: Any, result: Any, log: Log) -> TriggerEvent | None:
+async def succeeded(operator: TriggeredOperator, ti: Any, result: Any, log: Log) -> TriggerEvent | None:
     """Store a task's result, and return what ends it; ``None`` where a worker is to do both."""
     if SUCCESS in operator.worker_for:
         return None

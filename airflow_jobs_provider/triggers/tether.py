@@ -67,6 +67,8 @@ class Tether:
             if not self._loop.is_closed():
                 self._loop.call_soon_threadsafe(tell, result, raised)
 
+        # Where the trigger is over, nobody asks what became of it.
+        done.add_done_callback(lambda each: each.cancelled() or each.exception())
         threading.Thread(target=call, name="aws-job-task", daemon=True).start()
         return await done
 

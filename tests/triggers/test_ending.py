@@ -110,7 +110,7 @@ async def test_rows_are_fetched_there(case: Case, aws: Emulator, airflow: Superv
     assert isinstance(airflow.pulled["return_value"]["rows"], list)
 
 
-@pytest.mark.filterwarnings("ignore:Setting email on a task is deprecated")
+@pytest.mark.filterwarnings("ignore:Setting email")
 @pytest.mark.parametrize(
     "options",
     [{"retry_policy": AwsJobRetryPolicy()}, {"email": "a@example.com"}],
