@@ -79,10 +79,10 @@ class TaskInstance:
         """Keep an XCom."""
         self.xcoms[key] = value
 
-    def xcom_pull(self, key: str, **asked: Any) -> Any:
+    def xcom_pull(self, **asked: Any) -> Any:
         """Return one of its own XComs."""
-        assert asked == {"task_ids": self.task_id, "map_indexes": self.map_index}
-        return self.xcoms.get(key)
+        assert (asked["task_ids"], asked["map_indexes"]) == (self.task_id, self.map_index)
+        return self.xcoms.get(asked["key"])
 
     def get_first_reschedule_date(self, _: Any) -> None:
         """Return that it was never rescheduled."""

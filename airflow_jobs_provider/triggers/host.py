@@ -67,9 +67,9 @@ class HostedTask:
 class XComRecords:
     """Keeps a task's records where the triggerer can: in XCom, under one key.
 
-    Airflow never answers the triggerer about the task state store. XComs stay when a task is cleared, until a
-    worker starts a try, which never happens here; and everybody may write them: what a newer try has written is
-    left alone.
+    Airflow never answers the triggerer about the task state store. XComs stay when a task is cleared, until
+    a worker starts a try, which never happens here; and everybody may write them: what a newer try has
+    written is left alone.
     """
 
     def __init__(self, ti: Any, tether: Tether) -> None:

@@ -60,12 +60,13 @@ class Sweeper(TaskInstance):
                 found.setdefault(key.run_id, {})[name] = state
         return found
 
-    def xcom_pull(self, *, key: str, dag_id: str, run_id: str, task_ids: str, map_indexes: int) -> Any:
+    def xcom_pull(self, **asked: Any) -> Any:
         """Answer with a claim."""
-        assert key == "aws_job"
+        assert asked["key"] == "aws_job"
         if "xcoms" in self.silent:
             raise RuntimeError("API_SERVER_ERROR")
-        return self.claims.get(TaskKey(dag_id, run_id, task_ids, map_indexes))
+        key = TaskKey(asked["dag_id"], asked["run_id"], asked["task_ids"], asked["map_indexes"])
+        return self.claims.get(key)
 
 
 @dataclass
