@@ -57,8 +57,7 @@ async def succeeded(operator: TriggeredOperator, ti: Any, result: Any, log: Log)
     if result is not None and operator.do_xcom_push:
         items = dict(result) if operator.multiple_outputs and isinstance(result, Mapping) else {}
         try:
-            for key, value in {**items, _RESULT: result}.items():
-                await push(ti, key, value)
+            await asyncio.gather(*(push(ti, key, value) for key, value in {**items, _RESULT: result}.items()))
         except Exception as error:  # noqa: BLE001 - whatever it is: a worker can do it
             log.warning("a worker ends the task, as its result could not be stored: %r", error)
             return None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.triggers.ending import PATIENCE, push
 from airflow_jobs_provider.triggers.ownership import XCOM_KEY, record_in
+
+# Seconds in which no other try can have come: Airflow starts it in a later exchange with the triggerer.
+_FRESH = 1.0
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.operators.triggered import TriggeredOperator
@@ -40,6 +44,11 @@ def _start_date(operator: TriggeredOperator, timeout_after: datetime | None) -> 
     return min(now, timeout_after - min(timeouts, default=timedelta(0)))
 
 
+def _essence(record: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return what of a record another triggerer, or the next try, must know."""
+    return {key: value for key, value in (record or {}).items() if key not in ("confirmed", "started_at")}
+
+
 class HostedTask:
     """A task instance, for an operator in a thread of the triggerer.
 
@@ -58,10 +67,9 @@ class HostedTask:
         self._tether = tether
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Store an XCom."""
-        if key == XCOM_KEY and self._records.say(value):
-            return
-        self._tether.call(lambda: push(self, key, value))
+        """Store an XCom; nothing waits for that."""
+        if key != XCOM_KEY or not self._records.say(value):
+            self._tether.send(lambda: push(self, key, value), f"XCom {key}")
 
 
 class XComRecords:
@@ -69,13 +77,15 @@ class XComRecords:
 
     Airflow never answers the triggerer about the task state store. XComs stay when a task is cleared, until
     a worker starts a try, which never happens here; and everybody may write them: what a newer try has
-    written is left alone.
+    written is left alone. Each call costs the triggerer more CPU than one to AWS: none is made that tells
+    nothing new.
     """
 
     def __init__(self, ti: Any, tether: Tether) -> None:
         self._ti = ti
         self._tether = tether
         self._known: Mapping[str, Any] | None = None
+        self._seen_at = 0.0
 
     def say(self, claim: Mapping[str, Any]) -> bool:
         """Whether the record says already for which job the task waits."""
@@ -84,6 +94,7 @@ class XComRecords:
     def get(self, _: str) -> Any:
         """Return the record; ``None`` where there is none, or only a claim on another's job."""
         self._known = record_in(self._tether.call(self._read))
+        self._seen_at = time.monotonic()
         return self._known
 
     def set(self, _: str, value: Mapping[str, Any]) -> None:
@@ -91,8 +102,10 @@ class XComRecords:
 
         :raises RuntimeError: where a newer try has left one.
         """
-        self._check()
-        self._tether.call(lambda: push(self._ti, XCOM_KEY, value))
+        # Of a job whose id was chosen before the start, the answer tells nothing new.
+        if value["run"] is None or _essence(value) != _essence(self._known):
+            self._check()
+            self._tether.call(lambda: push(self._ti, XCOM_KEY, value))
         self._known = value
 
     def delete(self, _: str) -> None:
@@ -102,6 +115,8 @@ class XComRecords:
         self._known = None
 
     def _check(self) -> None:
+        if time.monotonic() - self._seen_at < _FRESH:
+            return
         found = self._tether.call(self._read)
         if (
             isinstance(found, Mapping)
@@ -109,6 +124,7 @@ class XComRecords:
             and found.get("try_number", 0) >= self._ti.try_number
         ):
             raise RuntimeError("the task was cleared: its next try is at work")
+        self._seen_at = time.monotonic()
 
     async def _read(self) -> Any:
         from airflow.sdk.execution_time.xcom import XCom

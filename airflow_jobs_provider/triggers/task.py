@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
@@ -102,6 +103,8 @@ class AwsTaskTrigger(BaseTrigger):
         def begin() -> Any:
             if self._context is not None:
                 operator.render_template_fields(self._context)
+            # As the task runner does: Airflow warns of an operator that is executed elsewhere.
+            ExecutorSafeguard.tracker.set(operator)
             return operator.execute(context)
 
         def start_again() -> Any:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.operators.connected import AwsOperator
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 class LetGo(BaseException):
@@ -77,17 +80,35 @@ class Tether:
 
         :raises LetGo: where the trigger is over.
         """
+        try:
+            return self._begin(make).result()
+        except CancelledError:  # the loop ends
+            self._gone = True
+            raise LetGo from None
+
+    def send(self, make: Callable[[], Awaitable[object]], what: str) -> None:
+        """Have something done on the event loop, and do not wait for it.
+
+        :param what: it is, in words.
+        :raises LetGo: where the trigger is over.
+        """
+
+        async def sent() -> None:
+            try:
+                await make()
+            except Exception as error:  # noqa: BLE001 - nobody waits for it
+                _log.warning("%s was not stored: %r", what, error)
+
+        self._begin(sent)
+
+    def _begin(self, make: Callable[[], Awaitable[T]]) -> Future[T]:
         if self._gone or self._loop.is_closed():
             raise LetGo
 
         async def made() -> T:
             return await make()
 
-        try:
-            return asyncio.run_coroutine_threadsafe(made(), self._loop).result()
-        except CancelledError:  # the loop ends
-            self._gone = True
-            raise LetGo from None
+        return asyncio.run_coroutine_threadsafe(made(), self._loop)
 
 
 def lend_hooks(operator: AwsOperator, tether: Tether) -> None:

@@ -18,7 +18,7 @@ from airflow_jobs_provider.triggers import ownership
 from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
 from airflow_jobs_provider.triggers.task import AwsTaskTrigger
 from tests.conftest import Context, TaskInstance
-from tests.operators.scenes import check_replaced, of, only_job
+from tests.operators.scenes import check_replaced, ids_in_answer, of, only_job
 from tests.triggers.supervisor import Supervisor, supervise
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ async def test_a_start_is_a_workers(case: Case, aws: Emulator, airflow: Supervis
     running = await begun(trigger(case.start(**WORKERLESS), ti), aws)
     record = airflow.pulled["aws_job"]
     assert record["ti_id"] == str(ti.id)
-    assert record["confirmed"] is True
+    assert record["run"] is not None
     aws.settle(case.name, {}, case.succeeded)
     assert isinstance(await running, TaskSuccessEvent)
     result = airflow.pulled["return_value"]
@@ -218,6 +218,7 @@ async def test_another_triggerer_goes_on_with_the_same_job(
     assert only_job(aws)["cancels"] == 0
 
 
+@ids_in_answer
 async def test_a_triggerer_may_die_in_a_start(
     case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,17 +226,17 @@ async def test_a_triggerer_may_die_in_a_start(
     aws.configure(case.name, duration=60)
     first = trigger(case.start(**WORKERLESS), ti)
     stored = airflow.asend
-    dead = asyncio.Event()
+    dead: list[Any] = []
 
     async def dies(message: Any) -> Any:
         if getattr(message, "key", "") == "aws_job" and getattr(message, "value", None) and aws.jobs():
-            dead.set()
+            dead.append(message)
             await asyncio.Event().wait()
         return await stored(message)
 
     monkeypatch.setattr(airflow, "asend", dies)
     running = asyncio.create_task(event(first))
-    await dead.wait()
+    await until(lambda: dead)
     await die(running, first)
     monkeypatch.setattr(airflow, "asend", stored)
     assert airflow.pulled["aws_job"]["confirmed"] is False
