@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from airflow_jobs_provider.hooks.protocol import Call, Dialogue, Page, T
+    from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.jobs.parts import Operation
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 
@@ -88,10 +89,10 @@ class AwsJobHook(ClientHook):
                 opened.account = await asyncio.to_thread(self.caller_account)
             return opened.account
 
-    async def astart(self, values: Mapping[str, Any]) -> tuple[JobRun, JobSnapshot]:
-        """Like :meth:`start`."""
+    async def astart(self, job_type: JobType, values: Mapping[str, Any]) -> tuple[JobRun, JobSnapshot]:
+        """Like :meth:`start`, of any job type of the service: they share a hook on an event loop."""
         region = await self.aregion()
-        return await self._adrive(protocol.start(self.job_type, values, region))
+        return await self._adrive(protocol.start(job_type, values, region))
 
     async def adescribe(self, run: JobRun) -> JobSnapshot:
         """Like :meth:`describe`."""
@@ -105,9 +106,15 @@ class AwsJobHook(ClientHook):
         """Like :meth:`request_cancel`."""
         return await self._adrive(protocol.request_cancel(run))
 
-    async def aread_page(self, operation: Operation, values: Mapping[str, Any], token: str | None) -> Page:
-        """Like :meth:`read_page`."""
-        return await self._adrive(protocol.read_page(self.job_type, operation, values, token))
+    async def aread_page(
+        self,
+        operation: Operation,
+        values: Mapping[str, Any],
+        token: str | None,
+        job_type: JobType | None = None,
+    ) -> Page:
+        """Like :meth:`read_page`, of any job type of the service."""
+        return await self._adrive(protocol.read_page(job_type or self.job_type, operation, values, token))
 
     async def __aenter__(self) -> Self:
         """Make room for the asynchronous client; the first call opens it."""
@@ -157,7 +164,7 @@ class AwsJobHook(ClientHook):
         try:
             answer = getattr(self.get_conn(), call.operation.method)(**call.arguments)
         except (ClientError, BotoCoreError) as error:
-            explained = self._explained(error, call.operation)
+            explained = self._explained(error, call.operation, call.job_type)
             if self._is_outdated(explained, was_accepted=self._was_accepted):
                 self._forget_client()
                 self._was_accepted = False
@@ -172,7 +179,7 @@ class AwsJobHook(ClientHook):
             async with self._async_client() as opened:
                 answer = await getattr(opened.client, call.operation.method)(**call.arguments)
         except (ClientError, BotoCoreError) as error:
-            explained = self._explained(error, call.operation)
+            explained = self._explained(error, call.operation, call.job_type)
             if opened is not None and await self._is_renewed(opened, explained):
                 explained = _once_more(explained)
             raise explained from error

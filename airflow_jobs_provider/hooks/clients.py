@@ -204,15 +204,22 @@ class ClientHook(AwsBaseHook):
             code="NoRegionError",
         )
 
-    def _explained(self, error: ClientError | BotoCoreError, operation: Operation | str) -> AwsApiError:
-        where = operation if isinstance(operation, str) else f"{self.job_type.service} {operation.api_name}"
+    def _explained(
+        self,
+        error: ClientError | BotoCoreError,
+        operation: Operation | str,
+        job_type: JobType | None = None,
+    ) -> AwsApiError:
+        # On an event loop, all job types of a service share a hook.
+        job_type = job_type or self.job_type
+        where = operation if isinstance(operation, str) else f"{job_type.service} {operation.api_name}"
         if isinstance(error, ClientError):
             answer = error.response
             code = answer.get("Error", {}).get("Code", "Unknown")
             http_status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             text = answer.get("Error", {}).get("Message") or "no message"
             called = None if isinstance(operation, str) else operation
-            kind = self.job_type.classify(code, http_status, text, called)
+            kind = job_type.classify(code, http_status, text, called)
             message = f"{where} answered {code}: {text}"
         else:
             code = type(error).__name__
@@ -230,8 +237,8 @@ class ClientHook(AwsBaseHook):
             if isinstance(error, NoCredentialsError):
                 hint = f" - put credentials or a role into the Airflow connection {self.aws_conn_id!r}"
             message = f"{where} could not be called: {code}: {error}{hint}"
-        if kind is ErrorKind.QUOTA and self.job_type.quota_rule:
-            message = f"{message} ({self.job_type.quota_rule})"
+        if kind is ErrorKind.QUOTA and job_type.quota_rule:
+            message = f"{message} ({job_type.quota_rule})"
         explained = AwsApiError(message, meaning=kind, code=code)
         explained.__cause__ = error
         return explained

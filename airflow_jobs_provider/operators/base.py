@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
 
+# Airflow's word for it, in what resumes a task.
+_TIMED_OUT = "Trigger timeout"
+
+
 class StartJobOperator(DeferringOperator):
     """Start an AWS job, wait for it, and cancel it when the task no longer wants it.
 
@@ -144,6 +148,9 @@ class StartJobOperator(DeferringOperator):
                 self.log.warning("the wait broke off, but %s has ended", name(record.run))
                 return self._finish(records, record.run, snapshot)
         self._abandon(records, Wait(record.run, record.started_at, self.cancel_on_kill))
+        if self.start_from_trigger and (next_kwargs or {}).get("error") == _TIMED_OUT:
+            # Airflow's time-out of such a deferral is the task's own.
+            raise self.timed_out(record.run)
         return super().resume_execution(next_method, next_kwargs, context)
 
     def on_kill(self) -> None:

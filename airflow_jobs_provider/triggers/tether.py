@@ -160,7 +160,7 @@ class BorrowedHook:
 
     def start(self, values: Mapping[str, Any]) -> tuple[JobRun, JobSnapshot]:
         """Start a job."""
-        return self._call(lambda hook: hook.astart(values))
+        return self._call(lambda hook: hook.astart(self._job_type, values))
 
     def describe(self, run: JobRun) -> JobSnapshot:
         """Read a job."""
@@ -172,7 +172,7 @@ class BorrowedHook:
 
     def read_page(self, operation: Operation, values: Mapping[str, Any], token: str | None) -> Page:
         """Read a page of a list."""
-        return self._call(lambda hook: hook.aread_page(operation, values, token))
+        return self._call(lambda hook: hook.aread_page(operation, values, token, self._job_type))
 
     def get_conn(self) -> BorrowedHook:
         """Return what stays the same as long as this hook does."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowTaskTimeout
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_jobs_provider.exceptions import AwsApiError
@@ -17,6 +18,7 @@ from airflow_jobs_provider.operators.packing import unpack
 from airflow_jobs_provider.triggers import ownership
 from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
 from airflow_jobs_provider.triggers.task import AwsTaskTrigger
+from tests.cases import CASES
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import check_replaced, ids_in_answer, of, only_job
 from tests.triggers.supervisor import Supervisor, supervise
@@ -205,6 +207,18 @@ async def test_a_start_that_failed_there_fails_in_the_worker(
         operator.go_on(Context(ti), fired.payload)
 
 
+async def test_job_types_of_a_service_share_a_client(aws: Emulator, airflow: Supervisor) -> None:
+    """What one of them asks for must not be another one's job."""
+    kinds = [case for case in CASES if case.name.startswith("neptune")]
+    runs = []
+    for case in kinds:
+        aws.configure(case.name, duration=60)
+        runs.append(await begun(trigger(case.start(**WORKERLESS), TaskInstance(task_id=case.name)), aws))
+    assert sorted(job["job_type"] for job in aws.jobs()) == sorted(case.name for case in kinds)
+    for running in runs:
+        running.cancel()
+
+
 async def test_another_triggerer_goes_on_with_the_same_job(
     case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
 ) -> None:
@@ -341,7 +355,7 @@ async def test_a_broken_trigger_leaves_its_job_to_the_worker(
     made = trigger(operator, ti)
     await die(await begun(made, aws), made)
     ti.xcoms = airflow.pulled
-    with pytest.raises(Exception, match="Trigger timeout"):
+    with pytest.raises(AirflowTaskTimeout):
         operator.resume_execution("__fail__", {"error": "Trigger timeout"}, Context(ti))
     assert only_job(aws)["status"] == case.cancelled
 
