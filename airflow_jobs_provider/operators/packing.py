@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
-from collections.abc import Iterator
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from airflow.sdk.bases.sensor import BaseSensorOperator
@@ -55,13 +55,16 @@ def unpack(packed: str) -> TriggeredOperator:
     return operator
 
 
-def _own_arguments(cls: type[TriggeredOperator]) -> Iterator[str]:
-    """Yield the arguments that the classes below Airflow's operator take, and a sensor."""
-    for each in cls.__mro__:
-        if "__init__" in vars(each) and (issubclass(each, AwsOperator) or each is BaseSensorOperator):
-            for name, parameter in inspect.signature(each).parameters.items():
-                if parameter.kind is parameter.KEYWORD_ONLY and name not in (*_AIRFLOWS, *_APART):
-                    yield name
+@lru_cache(maxsize=256)
+def _own_arguments(cls: type[TriggeredOperator]) -> tuple[str, ...]:
+    """Return the arguments that the classes below Airflow's operator take, and a sensor."""
+    return tuple(
+        name
+        for each in cls.__mro__
+        if "__init__" in vars(each) and (issubclass(each, AwsOperator) or each is BaseSensorOperator)
+        for name, parameter in inspect.signature(each).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in (*_AIRFLOWS, *_APART)
+    )
 
 
 def _to_json(value: object) -> object:

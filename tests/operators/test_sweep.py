@@ -151,12 +151,16 @@ def test_a_task_at_work_says_which_job_it_wants(net: Net) -> None:
         claim = net.ti.claims[replaced]
         net.ti.claims[replaced] = {**claim, "run": {**claim["run"], "ids": {"some": "other"}}}
         del net.ti.claims[net.start(state, task_id=f"{state}_wants_none_yet")]
+        # A start in the triggerer records that it begins, before AWS has told the job's id.
+        begins = net.start(state, task_id=f"{state}_begins")
+        net.ti.claims[begins] = {**net.ti.claims[begins], "run": None}
     swept = {found["task_id"]: (found["verdict"], found["action"]) for found in net.sweep(dry_run=False)}
     for state in ("running", "deferred"):
         assert swept[f"{state}_wants_it"] == ("wanted", "none")
         assert swept[f"{state}_wants_another"] == ("orphan", "cancelled")
         assert swept[f"{state}_wants_none_yet"] == ("undecided", "none")
-    assert net.cancels == [0, 1, 0] * 2
+        assert swept[f"{state}_begins"] == ("undecided", "none")
+    assert net.cancels == [0, 1, 0, 0] * 2
 
 
 def test_a_task_that_will_be_tried_again_is_left_to_it(net: Net) -> None:
