@@ -33,8 +33,8 @@ MODE = "workerless"
 _ROWS = {
     *("clear_task", "clear_from_upstream", "clear_run", "clear_while_paused", "mark_failed"),
     *("mapped_instance", "mark_success", "mark_skipped", "run_failed", "run_succeeded"),
-    *("task_instance_deleted", "execution_timeout", "dagrun_timeout", "mark_failed_in_the_start"),
-    *("clear_in_the_start", "cancelled_by_others", "deleted_by_others"),
+    *("execution_timeout", "dagrun_timeout", "mark_failed_in_the_start", "clear_in_the_start"),
+    *("cancelled_by_others", "deleted_by_others"),
 }
 ROWS = [
     row
@@ -116,6 +116,22 @@ def test_clear_without_a_triggerer(cells: Cells) -> None:
         cells.each(lambda cell: cell.clear())
     finally:
         cells.airflow.restart("triggerer", signal.SIGKILL)
+    cells.each(starts_another)
+
+
+def test_task_instance_deleted(cells: Cells) -> None:
+    """Its record goes with it: the old job ends when its trigger is told, beside the new one's start."""
+
+    def starts_another(cell: Cell) -> None:
+        cell.start_and_wait(f"{MODE}_alone")
+        cell.airflow.delete_task_instance(cell.dag_id, cell.run_id, "job")
+        cell.until(lambda: len(cell.jobs()) == 2, "a second job")
+        cell.until(lambda: cell.jobs()[0]["status"] == cell.case.cancelled, "the first is cancelled")
+        cell.succeed(cell.jobs()[1])
+        cell.sees("success")
+        assert cell.jobs()[1]["cancels"] == 0
+
+    cells.configure(duration=900)
     cells.each(starts_another)
 
 
