@@ -97,7 +97,7 @@ def test_triggerer_dies_in_the_start(cells: Cells) -> None:
         cell.start_slowly(f"{MODE}_plain")
 
     def goes_on(cell: Cell) -> None:
-        cell.until(lambda: bool(cell.readings()), "a triggerer reads the job")
+        cell.until(cell.is_waited_for, "a triggerer reads the job")
         cell.succeed(cell.jobs()[0])
         succeeds_with_the_only_job(cell)
 
