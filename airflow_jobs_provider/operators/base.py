@@ -211,7 +211,9 @@ class StartJobOperator(DeferringOperator):
             if not self.is_done(snapshot):
                 held.raise_if_killed()
                 # For the trigger, if there is to be one, and for the sweeper, if it is to know this job.
-                if self.deferrable or marks_jobs(self):
+                # The record of a task that may start in the triggerer says it already.
+                is_told = self.start_from_trigger and job.is_ours
+                if not is_told and (self.deferrable or marks_jobs(self)):
                     claim(context["ti"], job.run)
                 if self.deferrable:
                     held.raise_if_killed()

@@ -185,5 +185,9 @@ class JobRecordStore:
             log.info("Airflow does not keep records of this try any more: %s", error)
 
     def _save(self, record: JobRecord) -> JobRecord:
-        self._store.set(_KEY, {**asdict(record), "run": record.run and record.run.to_json()})
+        data = {**asdict(record), "run": record.run and record.run.to_json()}
+        self._store.set(_KEY, data)
+        if self._starts_elsewhere:
+            # The next try may start in the triggerer, which can read nothing else.
+            self._ti.xcom_push(XCOM_KEY, data)
         return record

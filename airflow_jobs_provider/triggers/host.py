@@ -27,10 +27,9 @@ def context_of(operator: TriggeredOperator, ti: Any, timeout_after: datetime | N
     :param ti: the task instance, as the triggerer knows it.
     :param timeout_after: when Airflow ends the deferral; it does not tell when the task has started.
     """
-    records = XComRecords(ti, tether)
     return {
-        "ti": HostedTask(ti, _start_date(operator, timeout_after), records, tether),
-        "task_state_store": records,
+        "ti": HostedTask(ti, _start_date(operator, timeout_after), tether),
+        "task_state_store": XComRecords(ti, tether),
     }
 
 
@@ -57,19 +56,17 @@ class HostedTask:
 
     max_tries = 0
 
-    def __init__(self, ti: Any, start_date: datetime, records: XComRecords, tether: Tether) -> None:
+    def __init__(self, ti: Any, start_date: datetime, tether: Tether) -> None:
         self.id = ti.id
         self.dag_id, self.task_id, self.run_id = ti.dag_id, ti.task_id, ti.run_id
         self.map_index = -1 if ti.map_index is None else ti.map_index
         self.try_number = ti.try_number
         self.start_date = start_date
-        self._records = records
         self._tether = tether
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Store an XCom; nothing waits for that."""
-        if key != XCOM_KEY or not self._records.say(value):
-            self._tether.send(lambda: push(self, key, value), f"XCom {key}")
+        self._tether.send(lambda: push(self, key, value), f"XCom {key}")
 
 
 class XComRecords:
@@ -86,10 +83,6 @@ class XComRecords:
         self._tether = tether
         self._known: Mapping[str, Any] | None = None
         self._seen_at = 0.0
-
-    def say(self, claim: Mapping[str, Any]) -> bool:
-        """Whether the record says already for which job the task waits."""
-        return claim.items() <= (self._known or {}).items()
 
     def get(self, _: str) -> Any:
         """Return the record; ``None`` where there is none, or only a claim on another's job."""

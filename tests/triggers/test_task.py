@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_jobs_provider.exceptions import AwsApiError
@@ -205,6 +205,24 @@ async def test_a_start_that_failed_there_fails_in_the_worker(
     ti.xcoms = airflow.pulled
     with pytest.raises(AwsApiError, match="AccessDenied"):
         operator.go_on(Context(ti), fired.payload)
+
+
+async def test_a_job_that_a_worker_has_started_is_known_here(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """The start failed here, a worker has made it, and the task is cleared when nobody can be told."""
+    aws.configure(case.name, duration=60)
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.start.api_name, times=1)
+    operator = case.start(**STARTS)
+    await event(trigger(operator, ti))
+    ti.xcoms = airflow.pulled
+    with pytest.raises(TaskDeferred):
+        operator.go_on(Context(ti), None)
+    await ownership_push(airflow, ti.xcoms["aws_job"])
+    later = TaskInstance(try_number=2, state="deferred")
+    running = await begun(trigger(case.start(**STARTS), later), aws)
+    check_replaced(case, aws)
+    running.cancel()
 
 
 async def test_job_types_of_a_service_share_a_client(aws: Emulator, airflow: Supervisor) -> None:
