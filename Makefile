@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help install check lint types unit live matrix pages docs test chaos bench soak demo dist format clean
+.PHONY: help install check lint types unit live matrix pages docs test chaos bench bench-tasks soak demo dist format clean
 
 help:
 	@sed -nE 's/^([a-z]+):.*## /make \1\t/p' Makefile
@@ -56,6 +56,9 @@ chaos: install ## a longer storm of kills, clears and faults, and its counts (SE
 
 bench: install ## many waits in one process beside the amazon provider's, an hour and a half (QUICK=1: under three minutes)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
+
+bench-tasks: install ## what a task costs a whole Airflow, four ways: half an hour
+	@$(BIN)/python -m benchmarks.tasks
 
 soak: install ## an hour of waits, twenty times as fast: nothing may be left, nothing may grow (five minutes)
 	@$(BIN)/python -W ignore -m benchmarks.soak

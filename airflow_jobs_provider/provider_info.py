@@ -60,7 +60,7 @@ def get_provider_info() -> dict[str, Any]:
         "operators": [*_of_each_service("operators"), *_shared("operators.sweep", "quicksight", "bedrock")],
         "sensors": _of_each_service("sensors"),
         "hooks": _shared("hooks.aws_job", *_SERVICES),
-        "triggers": _shared("triggers.aws_job", *_SERVICES),
+        "triggers": [*_shared("triggers.aws_job", *_SERVICES), *_shared("triggers.task", *_SERVICES)],
         "extra-links": [f"{_PACKAGE}.links.aws_job.AwsJobLink"],
     }
 

@@ -1,4 +1,7 @@
-"""Refresh a list of data sets every morning: the scheduled SPICE refresh that data teams need."""
+"""Refresh a list of data sets every morning: the scheduled SPICE refresh that data teams need.
+
+Two ways: with a task for each data set of a list that each run may choose, or without any process of a task.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +41,8 @@ WORTH_ANOTHER_REFRESH = AwsJobRetryPolicy(
     longest_quota_delay=timedelta(hours=6),
 )
 
+INGESTION_TYPE = "{{ 'FULL_REFRESH' if dag_run.run_after.isoweekday() == 7 else 'INCREMENTAL_REFRESH' }}"
+
 
 def alert(context: Context) -> None:
     """Say that a data set was not refreshed; put the notifier of your choice in its place."""
@@ -73,9 +78,7 @@ with DAG(
     QuickSightCreateIngestionOperator.partial(
         task_id="refresh",
         map_index_template="{{ task.data_set_id }}",
-        ingestion_type=(
-            "{{ 'FULL_REFRESH' if dag_run.run_after.isoweekday() == 7 else 'INCREMENTAL_REFRESH' }}"
-        ),
+        ingestion_type=INGESTION_TYPE,
         deferrable=True,
         poll_interval=30,
         pool="spice_refresh",
@@ -84,3 +87,37 @@ with DAG(
         retry_policy=WORTH_ANOTHER_REFRESH,
         on_failure_callback=alert,
     ).expand(data_set_id=data_sets())
+
+
+WORKERLESS_DOC = """
+### The scheduled SPICE refresh, without workers
+
+The triggerer starts the refreshes, waits for them and ends their tasks: no process is made for a task whose
+refresh succeeds. A failure goes to a worker, which asks the retry policy. Airflow starts mapped tasks in
+workers, so the data sets stand in this file; and it keeps no limit, as pools are for workers: all refreshes
+start at once.
+"""
+
+with DAG(
+    dag_id="example_spice_refresh_workerless",
+    schedule="0 5 * * *",
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    doc_md=WORKERLESS_DOC,
+    tags=["example", "quicksight"],
+):
+    for data_set_id in ("sales", "inventory", "web-traffic"):
+        QuickSightCreateIngestionOperator(
+            task_id=f"refresh-{data_set_id}",
+            data_set_id=data_set_id,
+            ingestion_type=INGESTION_TYPE,
+            start_from_trigger=True,
+            end_from_trigger=True,
+            # Each XCom from the triggerer costs more than a call to AWS: one result, not also its items.
+            multiple_outputs=False,
+            poll_interval=30,
+            execution_timeout=timedelta(hours=2),
+            retries=2,
+            retry_policy=WORTH_ANOTHER_REFRESH,
+        )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Parameters that every job type has.
 SHARED: Mapping[str, tuple[Any, ...]] = {
     "deferrable": ("yes", 1),
+    "end_from_trigger": ("yes", 1),
+    "start_from_trigger": ("yes", None),
     "aws_conn_id": (" ", "", 7),
     "region_name": ("", "eu west 1"),
     "verify": ("", 7, "False"),

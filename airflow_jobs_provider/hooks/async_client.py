@@ -95,12 +95,13 @@ def _spare_the_collector() -> None:
 
 
 class Opened:
-    """A client, how many calls use it, and whether AWS has ever answered one."""
+    """A client, how many calls use it, whether AWS has ever answered one, and whose credentials it has."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
         self.users = 0
         self.was_accepted = False
+        self.account: str | None = None
 
 
 def lighten(session: Any) -> Any:

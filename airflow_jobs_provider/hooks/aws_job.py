@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from airflow_jobs_provider.hooks.protocol import Call, Dialogue, Page, T
+    from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.jobs.parts import Operation
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 
@@ -73,6 +74,26 @@ class AwsJobHook(ClientHook):
         """Read a page of a list: what the API lists, or the rows that a job has found."""
         return self._drive(protocol.read_page(self.job_type, operation, values, token))
 
+    async def aregion(self) -> str:
+        """Return the region that the asynchronous client talks to."""
+        try:
+            async with self._async_client() as opened:
+                return str(opened.client.meta.region_name)
+        except (ClientError, BotoCoreError) as error:
+            raise self._explained(error, f"the {self.job_type.service} API") from error
+
+    async def acaller_account(self) -> str:
+        """Like :meth:`caller_account`, asked once for each client: many tasks share one."""
+        async with self._async_client() as opened, self._asking:
+            if opened.account is None:
+                opened.account = await asyncio.to_thread(self.caller_account)
+            return opened.account
+
+    async def astart(self, job_type: JobType, values: Mapping[str, Any]) -> tuple[JobRun, JobSnapshot]:
+        """Like :meth:`start`, of any job type of the service: they share a hook on an event loop."""
+        region = await self.aregion()
+        return await self._adrive(protocol.start(job_type, values, region))
+
     async def adescribe(self, run: JobRun) -> JobSnapshot:
         """Like :meth:`describe`."""
         return await self._adrive(protocol.describe(run))
@@ -85,9 +106,15 @@ class AwsJobHook(ClientHook):
         """Like :meth:`request_cancel`."""
         return await self._adrive(protocol.request_cancel(run))
 
-    async def aread_page(self, operation: Operation, values: Mapping[str, Any], token: str | None) -> Page:
-        """Like :meth:`read_page`."""
-        return await self._adrive(protocol.read_page(self.job_type, operation, values, token))
+    async def aread_page(
+        self,
+        operation: Operation,
+        values: Mapping[str, Any],
+        token: str | None,
+        job_type: JobType | None = None,
+    ) -> Page:
+        """Like :meth:`read_page`, of any job type of the service."""
+        return await self._adrive(protocol.read_page(job_type or self.job_type, operation, values, token))
 
     async def __aenter__(self) -> Self:
         """Make room for the asynchronous client; the first call opens it."""
@@ -100,6 +127,10 @@ class AwsJobHook(ClientHook):
     @cached_property
     def _async_client(self) -> AsyncClient:
         return AsyncClient(self._get_async_conn)
+
+    @cached_property
+    def _asking(self) -> asyncio.Lock:
+        return asyncio.Lock()
 
     def _drive(self, dialogue: Dialogue[T]) -> T:
         try:
@@ -133,7 +164,7 @@ class AwsJobHook(ClientHook):
         try:
             answer = getattr(self.get_conn(), call.operation.method)(**call.arguments)
         except (ClientError, BotoCoreError) as error:
-            explained = self._explained(error, call.operation)
+            explained = self._explained(error, call.operation, call.job_type)
             if self._is_outdated(explained, was_accepted=self._was_accepted):
                 self._forget_client()
                 self._was_accepted = False
@@ -148,7 +179,7 @@ class AwsJobHook(ClientHook):
             async with self._async_client() as opened:
                 answer = await getattr(opened.client, call.operation.method)(**call.arguments)
         except (ClientError, BotoCoreError) as error:
-            explained = self._explained(error, call.operation)
+            explained = self._explained(error, call.operation, call.job_type)
             if opened is not None and await self._is_renewed(opened, explained):
                 explained = _once_more(explained)
             raise explained from error

@@ -193,15 +193,22 @@ class ClientHook(AwsBaseHook):
         for cached in ("conn", "_session"):
             self.__dict__.pop(cached, None)
 
-    def _explained(self, error: ClientError | BotoCoreError, operation: Operation | str) -> AwsApiError:
-        where = operation if isinstance(operation, str) else f"{self.job_type.service} {operation.api_name}"
+    def _explained(
+        self,
+        error: ClientError | BotoCoreError,
+        operation: Operation | str,
+        job_type: JobType | None = None,
+    ) -> AwsApiError:
+        # On an event loop, all job types of a service share a hook.
+        job_type = job_type or self.job_type
+        where = operation if isinstance(operation, str) else f"{job_type.service} {operation.api_name}"
+        called = None if isinstance(operation, str) else operation
         if isinstance(error, ClientError):
             answer = error.response
             code = answer.get("Error", {}).get("Code", "Unknown")
             http_status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
             text = (answer.get("Error", {}).get("Message") or "no message").rstrip(". ")
-            called = None if isinstance(operation, str) else operation
-            kind = self.job_type.classify(code, http_status, text, called)
+            kind = job_type.classify(code, http_status, text, called)
             message = f"{where} answered {code}: {text}"
         else:
             code = type(error).__name__
@@ -214,17 +221,19 @@ class ClientHook(AwsBaseHook):
             elif isinstance(error, HTTPClientError):
                 kind = ErrorKind.TRANSIENT
             message = f"{where} could not be called: {code}: {str(error).rstrip('. ')}"
-        if what_to_do := self._advice(None if isinstance(operation, str) else operation, code, kind):
+        if what_to_do := self._advice(
+            job_type, None if isinstance(operation, str) else operation, code, kind
+        ):
             message = f"{message} - {what_to_do}"
         explained = AwsApiError(message, meaning=kind, code=code)
         explained.__cause__ = error
         return explained
 
-    def _advice(self, operation: Operation | None, code: str, kind: ErrorKind) -> str:
+    def _advice(self, job_type: JobType, operation: Operation | None, code: str, kind: ErrorKind) -> str:
         # Only what is known already: no error may lead to another question.
         known: Any = self.__dict__.get("conn_config")
         return advice(
-            self.job_type,
+            job_type,
             operation,
             code,
             kind,

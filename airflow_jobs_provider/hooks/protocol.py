@@ -23,8 +23,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Call:
-    """One API call to make."""
+    """One API call to make, about a job of a type: what its errors mean is the type's to say."""
 
+    job_type: JobType
     operation: Operation
     arguments: Mapping[str, Any]
 
@@ -47,7 +48,7 @@ Dialogue = Generator[Call, Mapping[str, Any], T]
 
 def start(job_type: JobType, values: Mapping[str, Any], region: str) -> Dialogue[tuple[JobRun, JobSnapshot]]:
     """Start a job and return its identity and what the start answered."""
-    answer = yield Call(job_type.start, job_type.request(job_type.start, values))
+    answer = yield Call(job_type, job_type.start, job_type.request(job_type.start, values))
     snapshot = job_type.read(job_type.start, answer)
     run = job_type.run_of(values, region, snapshot.details)
     if run is None:
@@ -60,7 +61,7 @@ def start(job_type: JobType, values: Mapping[str, Any], region: str) -> Dialogue
 def describe(run: JobRun) -> Dialogue[JobSnapshot]:
     """Read a job."""
     job_type = job_type_of(run)
-    answer = yield Call(job_type.describe, job_type.request(job_type.describe, run.ids))
+    answer = yield Call(job_type, job_type.describe, job_type.request(job_type.describe, run.ids))
     return job_type.read(job_type.describe, answer)
 
 
@@ -73,7 +74,7 @@ def read_page(
     :param token: what the page before said; ``None`` for the first one.
     """
     paging = {operation.next_token: token} if token is not None else {}
-    answer = yield Call(operation, {**job_type.request(operation, values), **paging})
+    answer = yield Call(job_type, operation, {**job_type.request(operation, values), **paging})
     items, following = job_type.read_page(operation, answer)
     return Page(items, following, answer)
 
@@ -86,7 +87,7 @@ def request_cancel(run: JobRun) -> Dialogue[bool]:
     """
     job_type = job_type_of(run)
     try:
-        answer = yield Call(job_type.cancel, job_type.request(job_type.cancel, run.ids))
+        answer = yield Call(job_type, job_type.cancel, job_type.request(job_type.cancel, run.ids))
     except AwsApiError as error:
         if error.meaning in (ErrorKind.OVER, ErrorKind.NOT_FOUND):
             return False

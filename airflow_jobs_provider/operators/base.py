@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
 
+# Airflow's word for it, in what resumes a task.
+_TIMED_OUT = "Trigger timeout"
+
+
 class StartJobOperator(DeferringOperator):
     """Start an AWS job, wait for it, and cancel it when the task no longer wants it.
 
@@ -149,6 +153,9 @@ class StartJobOperator(DeferringOperator):
                 self.log.warning("the wait broke off, but %s has ended", name(record.run))
                 return self._finish(records, record.run, snapshot)
         self._abandon(records, Wait(record.run, record.started_at, self.cancel_on_kill))
+        if self.start_from_trigger and (next_kwargs or {}).get("error") == _TIMED_OUT:
+            # Airflow's time-out of such a deferral is the task's own.
+            raise self.timed_out(record.run)
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except (TaskDeferralError, TaskDeferralTimeout) as error:
@@ -212,7 +219,9 @@ class StartJobOperator(DeferringOperator):
             if not self.is_done(snapshot):
                 held.raise_if_killed()
                 # For the trigger, if there is to be one, and for the sweeper, if it is to know this job.
-                if self.deferrable or marks_jobs(self):
+                # The record of a task that may start in the triggerer says it already.
+                is_told = self.start_from_trigger and job.is_ours
+                if not is_told and (self.deferrable or marks_jobs(self)):
                     claim(context["ti"], job.run)
                 if self.deferrable:
                     held.raise_if_killed()

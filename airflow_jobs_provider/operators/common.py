@@ -170,6 +170,16 @@ class AwsJobOperator(AwsOperator):
         """Return what goes to XCom when the job has succeeded."""
         return self.result(run, snapshot)
 
+    def conclude(
+        self, run: JobRun, snapshot: JobSnapshot, sleep: Callable[[float], object] = time.sleep
+    ) -> dict[str, Any]:
+        """Return what goes to XCom of a job that has ended.
+
+        :raises AwsJobError: where that is no success.
+        """
+        self.check_success(run, snapshot)
+        return self.outcome(run, snapshot, sleep)
+
     def check_success(self, run: JobRun, snapshot: JobSnapshot) -> None:
         """Refuse every end but success, and a success that is less than the author wants.
 

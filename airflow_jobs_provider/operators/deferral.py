@@ -14,7 +14,8 @@ from airflow_jobs_provider.exceptions import AwsApiError, JobNotFoundError, name
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
-from airflow_jobs_provider.operators.common import AwsJobOperator
+from airflow_jobs_provider.operators.packing import pack
+from airflow_jobs_provider.operators.triggered import TriggeredOperator
 from airflow_jobs_provider.waiting import Wait
 
 if TYPE_CHECKING:
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 # Seconds by which Airflow's own time-out of a deferral comes after our trigger's: it is for the case that no
 # triggerer is alive to report the deadline.
-_DEFERRAL_MARGIN = 60.0
+DEFERRAL_MARGIN = 60.0
 
 
-class DeferringOperator(AwsJobOperator):
+class DeferringOperator(TriggeredOperator):
     """Base of what waits for a job, in the worker or deferred."""
 
     def deadline(self, context: Context) -> float | None:
@@ -64,6 +65,7 @@ class DeferringOperator(AwsJobOperator):
             aws_conn_id=self.aws_conn_id,
             verify=self.verify,
             botocore_config=self.botocore_config,
+            packed=pack(self) if self.end_from_trigger and method_name == "execute_complete" else None,
         )
         self.log.info("a triggerer reads %s from now on; this task holds no worker", name(wait.run))
         self.defer(
@@ -132,4 +134,4 @@ def deferral_timeout(deadline: float | None) -> timedelta | None:
     """Return Airflow's own time-out for a deferral that ends at a deadline."""
     if deadline is None:
         return None
-    return timedelta(seconds=max(0.0, deadline - time.time()) + _DEFERRAL_MARGIN)
+    return timedelta(seconds=max(0.0, deadline - time.time()) + DEFERRAL_MARGIN)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.jobs import JOB_TYPES
 from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.triggers.ownership import XCOM_KEY, record_in
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_KEY = "aws_job"
+_KEY = XCOM_KEY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,11 +71,18 @@ class JobRecordStore:
         self._ti: Any = context["ti"]
         self._retries = operator.retries or 0
         # Airflow counts here how often tasks of the run were cleared, in whatever state they were.
-        self._clears = int(getattr(context.get("dag_run"), "clear_number", 0) or 0)
+        dag_run = context.get("dag_run")
+        self._is_told = dag_run is not None
+        self._starts_elsewhere = self._is_told and operator.start_from_trigger
+        self._clears = int(getattr(dag_run, "clear_number", 0) or 0)
 
     def load(self) -> JobRecord | None:
         """Return what the last try left."""
         data = self._store.get(_KEY)
+        if data is None and self._starts_elsewhere:
+            # This process goes on with what the triggerer has started, and left where it can.
+            ti = self._ti
+            data = record_in(ti.xcom_pull(key=XCOM_KEY, task_ids=ti.task_id, map_indexes=ti.map_index))
         if data is None:
             return None
         try:
@@ -97,9 +105,12 @@ class JobRecordStore:
         Airflow 3.3 says neither. A clear sets ``max_tries`` to the tries so far and the task's retries, but
         not for a running task: there, the run's count of clears tells. (It counts clears of other tasks
         of the run, too: a retry after one of those ends the job and starts another.) A task instance that
-        was deleted and made again starts to count its tries anew.
+        was deleted and made again starts to count its tries anew. The triggerer is told none of this: there,
+        each other try counts as cleared.
         """
         ti = self._ti
+        if not self._is_told:
+            return not record.is_of(ti)
         raised = (record.max_tries, record.retries) != (ti.max_tries, self._retries)
         counted = self._clears != record.clears
         return not record.is_of(ti) and (raised or counted or ti.try_number <= record.try_number)
@@ -174,5 +185,9 @@ class JobRecordStore:
             log.info("Airflow does not keep records of this try any more: %s", error)
 
     def _save(self, record: JobRecord) -> JobRecord:
-        self._store.set(_KEY, {**asdict(record), "run": record.run and record.run.to_json()})
+        data = {**asdict(record), "run": record.run and record.run.to_json()}
+        self._store.set(_KEY, data)
+        if self._starts_elsewhere:
+            # The next try may start in the triggerer, which can read nothing else.
+            self._ti.xcom_push(XCOM_KEY, data)
         return record

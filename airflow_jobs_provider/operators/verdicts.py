@@ -153,7 +153,7 @@ class Judge:
             return Finding(
                 Verdict.UNANSWERED, f"Airflow does not tell which job its task waits for: {error!r}"
             )
-        if claimed is None:
+        if claimed is None or claimed["run"] is None:  # started in the triggerer, and not answered yet
             return Finding(Verdict.UNDECIDED, f"{what}, and waits for no job yet", state)
         if claimed["run"] == run.to_json():
             return Finding(Verdict.WANTED, f"{what}, and waits for it", state)

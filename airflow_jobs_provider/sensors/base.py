@@ -18,10 +18,10 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_jobs_provider.exceptions import AwsApiError, name
-from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
-from airflow_jobs_provider.operators.deferral import DeferringOperator
+from airflow_jobs_provider.operators.deferral import DEFERRAL_MARGIN, DeferringOperator
 from airflow_jobs_provider.waiting import Wait
 from airflow_jobs_provider.watch import Watch
 
@@ -118,7 +118,7 @@ class JobSensor(DeferringOperator, BaseSensorOperator):
             self._keep(after, context)
         if over is None:
             return PokeReturnValue(is_done=False)
-        return PokeReturnValue(is_done=True, xcom_value=self._finish(watch.run, over))
+        return PokeReturnValue(is_done=True, xcom_value=self.conclude(watch.run, over))
 
     def execute_complete(
         self,
@@ -138,12 +138,17 @@ class JobSensor(DeferringOperator, BaseSensorOperator):
             raise self._out_of_time(name(waited.run))
         if not self.is_done(snapshot):
             self._defer(context, waited)
-        return self._finish(waited.run, snapshot)
+        return self.conclude(waited.run, snapshot)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral; as in the other modes, ``soft_fail`` skips at a time-out only."""
         with self._verdicts():
             return BaseOperator.resume_execution(self, next_method, next_kwargs, context)
+
+    @property
+    def start_timeout(self) -> timedelta:
+        """Airflow's own time-out: later than the sensor's, in case that no triggerer tells of that."""
+        return timedelta(seconds=self.timeout + DEFERRAL_MARGIN)
 
     def _begin_watch(self, context: Context) -> Watch:
         """Return what this sensor knows of its job; rescheduled, from the process before."""
@@ -183,7 +188,7 @@ class JobSensor(DeferringOperator, BaseSensorOperator):
             Watch(run, self.log, now).failed(error)
         else:
             if snapshot.state.is_over and snapshot.pending is None:
-                return self._finish(run, snapshot)
+                return self.conclude(run, snapshot)
         return self._defer(context, Wait(run, now, cancel_on_kill=False))
 
     def _defer(self, context: Context, wait: Wait) -> NoReturn:
@@ -193,10 +198,6 @@ class JobSensor(DeferringOperator, BaseSensorOperator):
             deadline=context["ti"].start_date.timestamp() + self._patience(),
             settle=self.settles,
         )
-
-    def _finish(self, run: JobRun, snapshot: JobSnapshot) -> dict[str, Any]:
-        self.check_success(run, snapshot)
-        return self.outcome(run, snapshot)
 
     def _patience(self) -> float:
         if self.execution_timeout is None:

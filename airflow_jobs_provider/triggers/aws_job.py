@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name, not_cancelled
+from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.steps import adrive
+from airflow_jobs_provider.triggers.ending import ended
 from airflow_jobs_provider.triggers.ownership import still_waits
 from airflow_jobs_provider.triggers.poller import poller_of
 from airflow_jobs_provider.waiting import DeadlinePassedError, Wait, cancel_until_certain, wait_until_over
@@ -32,6 +34,18 @@ _LATE_READING = 20.0
 _cancels: set[asyncio.Task[None]] = set()
 
 
+async def shielded(work: Coroutine[Any, Any, None]) -> None:
+    """Wait for a killed task's work, which goes on when the wait is cancelled.
+
+    Airflow 3.3 cancels ``on_kill`` again about once a second, whatever ``on_kill_timeout`` says: with each
+    exchange of states its supervisor names again what has not ended yet.
+    """
+    cancel = asyncio.get_running_loop().create_task(work)
+    _cancels.add(cancel)
+    cancel.add_done_callback(_cancels.discard)
+    await asyncio.shield(cancel)
+
+
 class AwsJobTrigger(BaseTrigger):
     """Wait for an AWS job.
 
@@ -48,6 +62,7 @@ class AwsJobTrigger(BaseTrigger):
     :param aws_conn_id: the Airflow connection; ``None`` for boto3's own credential chain.
     :param verify: whether, or with which certificates, TLS is verified.
     :param botocore_config: arguments of ``botocore.config.Config``.
+    :param packed: the task's operator, if the trigger is to end the task where the job has ended.
     """
 
     def __init__(
@@ -62,6 +77,7 @@ class AwsJobTrigger(BaseTrigger):
         aws_conn_id: str | None = "aws_default",
         verify: bool | str | None = None,
         botocore_config: Mapping[str, Any] | None = None,
+        packed: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.job_run = JobRun.from_json(run)
@@ -73,6 +89,7 @@ class AwsJobTrigger(BaseTrigger):
         self.aws_conn_id = aws_conn_id
         self.verify = verify
         self.botocore_config = botocore_config
+        self.packed = packed
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return what makes this trigger anew in the triggerer."""
@@ -88,6 +105,7 @@ class AwsJobTrigger(BaseTrigger):
                 "aws_conn_id": self.aws_conn_id,
                 "verify": self.verify,
                 "botocore_config": self.botocore_config,
+                "packed": self.packed,
             },
         )
 
@@ -107,22 +125,15 @@ class AwsJobTrigger(BaseTrigger):
         finally:
             waiting.cancel()
         wait = Wait(self.job_run, self.started_at, cancel_on_kill=self.cancel_on_kill)
-        yield TriggerEvent({**wait.to_json(), **outcome})  # type: ignore[no-untyped-call]
+        end = await self._ended(outcome.get("snapshot"))
+        yield end or TriggerEvent({**wait.to_json(), **outcome})  # type: ignore[no-untyped-call]
 
     async def on_kill(self) -> None:
-        """Cancel the job of a killed task.
-
-        Airflow 3.3 cancels this coroutine again about once a second, whatever ``on_kill_timeout`` says: with
-        each exchange of states its supervisor names again what has not ended yet. The work is done in a task
-        of its own, shielded.
-        """
+        """Cancel the job of a killed task."""
         if not self.cancel_on_kill:
             self.log.info("%s goes on: it is not to be cancelled with this task", name(self.job_run))
             return
-        cancel = asyncio.get_running_loop().create_task(self._cancel())
-        _cancels.add(cancel)
-        cancel.add_done_callback(_cancels.discard)
-        await asyncio.shield(cancel)
+        await shielded(self._cancel())
 
     async def _outcome(self) -> dict[str, Any]:
         steps = wait_until_over(
@@ -146,6 +157,15 @@ class AwsJobTrigger(BaseTrigger):
             return {"error": str(error), "meaning": ErrorKind.FATAL.value, "code": type(error).__name__}
         return {"snapshot": snapshot.to_json()}
 
+    async def _ended(self, snapshot: Any) -> TriggerEvent | None:
+        """End the task, if it is this trigger's to end: what else there is to do, a worker does."""
+        # dag.test() runs triggers without a triggerer, and takes no end from one.
+        if self.packed is None or snapshot is None or self.trigger_id is None:
+            return None
+        return await ended(
+            self.packed, self.task_instance, self.job_run, JobSnapshot.from_json(snapshot), self.log
+        )
+
     async def _cancel(self) -> None:
         try:
             if await still_waits(self.task_instance, self.job_run):
@@ -166,7 +186,8 @@ class AwsJobTrigger(BaseTrigger):
 
     def _poller(self) -> AbstractAsyncContextManager[Poller]:
         return poller_of(
-            self.job_run,
+            job_type_of(self.job_run),
+            self.job_run.region,
             aws_conn_id=self.aws_conn_id,
             verify=self.verify,
             botocore_config=self.botocore_config,

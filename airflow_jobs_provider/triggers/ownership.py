@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.task_states import key_in_answer, own_question
@@ -24,18 +25,25 @@ def claim(ti: Any, run: JobRun) -> None:
     ti.xcom_push(key=XCOM_KEY, value={"ti_id": str(ti.id), "run": run.to_json()})
 
 
-async def still_waits(ti: Any, run: JobRun) -> bool:
+def record_in(stored: Any) -> Mapping[str, Any] | None:
+    """Return the record of a task that has started in the triggerer; ``None`` for a mere claim."""
+    return stored if isinstance(stored, Mapping) and "try_number" in stored else None
+
+
+async def still_waits(ti: Any, run: JobRun | None) -> bool:
     """Tell a trigger that was handed to another triggerer from one whose task was cleared or marked.
 
     Airflow 3.3 calls ``on_kill`` for both (apache/airflow#73454 is to mend it). After a clear the new try may
     be deferred already, on a job of its own: the state alone does not tell, the record in XCom does.
+
+    :param run: its job; ``None`` for one that has not told yet, or does not know yet.
 
     :raises asyncio.TimeoutError: where Airflow does not answer.
     """
     return await asyncio.wait_for(_ask(ti, run), _PATIENCE)
 
 
-async def _ask(ti: Any, run: JobRun) -> bool:
+async def _ask(ti: Any, run: JobRun | None) -> bool:
     from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
     from airflow.sdk.execution_time.xcom import XCom
@@ -54,4 +62,6 @@ async def _ask(ti: Any, run: JobRun) -> bool:
         run_id=ti.run_id,
         map_index=ti.map_index,
     )
-    return bool(claimed == {"ti_id": str(ti.id), "run": run.to_json()})
+    # A task that has started in the triggerer has its whole record there.
+    is_own = bool(claimed) and claimed["ti_id"] == str(ti.id)
+    return is_own and (run is None or bool(claimed["run"] == run.to_json()))

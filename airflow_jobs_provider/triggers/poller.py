@@ -28,6 +28,7 @@ from airflow_jobs_provider.triggers.waiter import Waiter
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from airflow_jobs_provider.jobs.model import JobType
 
 _log = logging.getLogger(__name__)
 
@@ -43,20 +44,20 @@ _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Poller]] = Weak
 
 @asynccontextmanager
 async def poller_of(
-    run: JobRun,
+    job_type: JobType,
+    region_name: str | None,
     *,
     aws_conn_id: str | None,
     verify: bool | str | None,
     botocore_config: Mapping[str, Any] | None,
 ) -> AsyncIterator[Poller]:
-    """Yield the running loop's poller for a job; it stays as long as it is used, and a few seconds.
+    """Yield the running loop's poller of a job type and region; it stays while it is used, and for seconds.
 
     The parameters are those of :class:`~airflow_jobs_provider.hooks.aws_job.AwsJobHook`.
     """
-    job_type = job_type_of(run)
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
     config = json.dumps(botocore_config, sort_keys=True, default=repr)
-    key = (job_type.service, aws_conn_id, run.region, verify, config)
+    key = (job_type.service, aws_conn_id, region_name, verify, config)
 
     def make_hook() -> AwsJobHook:
         # The first import of boto3 and the amazon provider takes a third of a second.
@@ -65,7 +66,7 @@ async def poller_of(
         return AwsJobHook(
             job_type,
             aws_conn_id=aws_conn_id,
-            region_name=run.region,
+            region_name=region_name,
             verify=verify,
             botocore_config=botocore_config,
         )

@@ -83,7 +83,7 @@ class Cell(Target):
         """Trigger the DAG of a mode, and wait until the task waits for its job."""
         self.start(mode)
         self.until(lambda: bool(self.jobs()), "a job was started")
-        if mode.startswith("deferred"):
+        if mode.startswith(("deferred", "ending", "workerless")):
             self.sees("deferred")
             self.until(self.is_waited_for, "a triggerer reads the job")
         else:

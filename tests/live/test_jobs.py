@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 modes = pytest.mark.parametrize("mode", ["worker", "deferred"])
 # How a sensor waits.
-WAITING = {"poke": "running", "reschedule": "up_for_reschedule", "deferred": "deferred"}
+WAITING = {
+    "poke": "running",
+    "reschedule": "up_for_reschedule",
+    "deferred": "deferred",
+    "workerless": "deferred",
+}
 sensor_modes = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferred"])
 
 

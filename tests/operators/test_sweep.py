@@ -60,12 +60,13 @@ class Sweeper(TaskInstance):
                 found.setdefault(key.run_id, {})[name] = state
         return found
 
-    def xcom_pull(self, *, key: str, dag_id: str, run_id: str, task_ids: str, map_indexes: int) -> Any:
+    def xcom_pull(self, **asked: Any) -> Any:
         """Answer with a claim."""
-        assert key == "aws_job"
+        assert asked["key"] == "aws_job"
         if "xcoms" in self.silent:
             raise RuntimeError("API_SERVER_ERROR")
-        return self.claims.get(TaskKey(dag_id, run_id, task_ids, map_indexes))
+        key = TaskKey(asked["dag_id"], asked["run_id"], asked["task_ids"], asked["map_indexes"])
+        return self.claims.get(key)
 
 
 @dataclass
@@ -150,12 +151,16 @@ def test_a_task_at_work_says_which_job_it_wants(net: Net) -> None:
         claim = net.ti.claims[replaced]
         net.ti.claims[replaced] = {**claim, "run": {**claim["run"], "ids": {"some": "other"}}}
         del net.ti.claims[net.start(state, task_id=f"{state}_wants_none_yet")]
+        # A start in the triggerer records that it begins, before AWS has told the job's id.
+        begins = net.start(state, task_id=f"{state}_begins")
+        net.ti.claims[begins] = {**net.ti.claims[begins], "run": None}
     swept = {found["task_id"]: (found["verdict"], found["action"]) for found in net.sweep(dry_run=False)}
     for state in ("running", "deferred"):
         assert swept[f"{state}_wants_it"] == ("wanted", "none")
         assert swept[f"{state}_wants_another"] == ("orphan", "cancelled")
         assert swept[f"{state}_wants_none_yet"] == ("undecided", "none")
-    assert net.cancels == [0, 1, 0] * 2
+        assert swept[f"{state}_begins"] == ("undecided", "none")
+    assert net.cancels == [0, 1, 0, 0] * 2
 
 
 def test_a_task_that_will_be_tried_again_is_left_to_it(net: Net) -> None:

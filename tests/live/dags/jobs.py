@@ -12,12 +12,19 @@ from tests.live.job_types import LIVE_JOB_TYPES
 
 CANCELS: dict[str, Any] = {case.name: case.cancel_class for case in CASES}
 
-MODES: dict[str, dict[str, Any]] = {"worker": {"deferrable": False}, "deferred": {"deferrable": True}}
+WORKERLESS: dict[str, Any] = {"start_from_trigger": True, "end_from_trigger": True}
+MODES: dict[str, dict[str, Any]] = {
+    "worker": {"deferrable": False},
+    "deferred": {"deferrable": True},
+    "ending": {"end_from_trigger": True},
+    "workerless": WORKERLESS,
+}
 SENSOR_MODES: dict[str, dict[str, Any]] = {
     "poke": {"mode": "poke", "poke_interval": 3},
     # Each reading is a process of its own: more often, and they would keep each other from working.
     "reschedule": {"mode": "reschedule", "poke_interval": 8},
     "deferred": {"deferrable": True, "poke_interval": 3},
+    "workerless": {**WORKERLESS, "poke_interval": 3},
 }
 
 

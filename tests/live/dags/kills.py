@@ -14,7 +14,11 @@ from airflow.sdk import DAG, get_parsing_context
 from tests.live import variants
 from tests.live.job_types import LIVE_JOB_TYPES, LiveJobType
 
-MODES: dict[str, dict[str, Any]] = {"worker": {"deferrable": False}, "deferred": {"deferrable": True}}
+MODES: dict[str, dict[str, Any]] = {
+    "worker": {"deferrable": False},
+    "deferred": {"deferrable": True},
+    "workerless": {"start_from_trigger": True, "end_from_trigger": True},
+}
 # Seconds: long enough for a task to start on a busy machine.
 TIMEOUT = timedelta(seconds=30)
 RUN_TIMEOUT = timedelta(seconds=60)
@@ -88,6 +92,10 @@ VARIANTS: dict[str, Any] = {
         live, mode, variants.held_up_before_the_deferral(live.operator), cancel_on_kill=False
     ),
 }
+# Classes that are made in a DAG file, and results of other tasks, are no input of the triggerer.
+WORKERLESS = {
+    *("plain", "alone", "mapped", "paused", "timeout", "run_timeout", "keep", "keep_timeout", "no_retry"),
+}
 DAG_OPTIONS: dict[str, dict[str, Any]] = {"run_timeout": {"dagrun_timeout": RUN_TIMEOUT}}
 
 asked_for = get_parsing_context().dag_id
@@ -95,7 +103,7 @@ for job_type, live in LIVE_JOB_TYPES.items():
     for mode in MODES:
         for variant, make in VARIANTS.items():
             dag_id = f"{job_type}_{mode}_{variant}"
-            if asked_for in (None, dag_id):
+            if asked_for in (None, dag_id) and (mode != "workerless" or variant in WORKERLESS):
                 with DAG(
                     dag_id, schedule=None, params={"target": "target"}, **DAG_OPTIONS.get(variant, {})
                 ) as dag:

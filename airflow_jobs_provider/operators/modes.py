@@ -1,0 +1,104 @@
+"""What a task cannot have that starts or ends in the triggerer: refused at DAG parse, with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+from airflow.sdk.listener import get_listener_manager
+
+from airflow_jobs_provider.operators.checks import is_literal
+from airflow_jobs_provider.operators.templates import problems
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.operators.triggered import TriggeredOperator
+
+MODES = ("start_from_trigger", "end_from_trigger")
+SUCCESS, FAILURE = "success", "failure"
+
+
+def check_modes(operator: TriggeredOperator) -> None:
+    """Refuse what Airflow does in workers only.
+
+    :raises ValueError: with a sentence that says why, and what to do.
+    """
+    for mode, refused in zip(MODES, (_at_the_start, _at_the_end), strict=True):
+        if not getattr(operator, mode):
+            continue
+        check_importable(type(operator))
+        for what, because in refused(operator):
+            raise ValueError(
+                f"{mode}=True does not go with {what}: {because}. Leave {mode} out, and a worker does it"
+            )
+
+
+def check_importable(cls: type) -> None:
+    """Refuse a class that the triggerer cannot import."""
+    if "<locals>" in cls.__qualname__ or cls.__module__.startswith(("unusual_prefix_", "__main__")):
+        raise ValueError(
+            f"the triggerer cannot import {cls.__name__} from a DAG file: put the class into a module, or"
+            " leave start_from_trigger and end_from_trigger out"
+        )
+
+
+def needs_worker(operator: TriggeredOperator) -> list[str]:
+    """Return which ends of a task are left to a worker, although the trigger could end it.
+
+    A failure that a policy, an e-mail or ``never_fail`` deals with; a result that others are mapped over.
+    """
+    ends = []
+    if operator.retry_policy is not None or operator.email or getattr(operator, "never_fail", False):
+        ends.append(FAILURE)
+    if dag_of(operator) is not None and any(True for _ in operator.iter_mapped_dependants()):
+        ends.append(SUCCESS)
+    return ends
+
+
+def _at_the_start(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
+    if operator.on_execute_callback:
+        yield "on_execute_callback", "Airflow calls it in workers only"
+    if operator._pre_execute_hook or _is_overridden(operator, "pre_execute"):  # noqa: SLF001
+        yield "pre_execute", "Airflow calls it in workers only"
+
+    if getattr(operator, "_BaseOperator__from_mapped", False):  # a worker has it
+        return
+    for field in operator.template_fields:
+        value = getattr(operator, field, None)
+        yield from problems(field, value)
+        if not is_literal(value) and getattr(dag_of(operator), "render_template_as_native_obj", False):
+            yield (
+                f"a template in {field} of a DAG with render_template_as_native_obj",
+                "the triggerer renders text",
+            )
+
+
+def _at_the_end(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
+    if operator.outlets:
+        yield "outlets", "Airflow emits no asset events for a task that ends in the triggerer"
+    if operator.on_success_callback:
+        yield "on_success_callback", "Airflow calls it in workers only"
+    if operator._post_execute_hook or _is_overridden(operator, "post_execute"):  # noqa: SLF001
+        yield "post_execute", "Airflow calls it in workers only"
+    complete: Any = type(operator)
+    if not complete.execute_complete.__module__.startswith("airflow_jobs_provider."):
+        yield "an execute_complete of your own", "the triggerer does not call it"
+    if has_listeners():
+        yield (
+            "a plugin that listens to tasks (OpenLineage is one)",
+            "Airflow tells listeners nothing of a task that ends in the triggerer, and refuses the DAG",
+        )
+
+
+def dag_of(operator: TriggeredOperator) -> Any:
+    """Return the DAG, if there is one: Airflow's own question for it raises where there is none."""
+    return operator._dag  # noqa: SLF001
+
+
+def has_listeners() -> bool:
+    """Whether a plugin listens to what becomes of tasks."""
+    return bool(get_listener_manager().has_listeners)
+
+
+def _is_overridden(operator: TriggeredOperator, method: str) -> bool:
+    return getattr(type(operator), method) is not getattr(BaseOperator, method)

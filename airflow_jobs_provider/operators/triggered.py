@@ -1,0 +1,93 @@
+"""Tasks that start or end in the triggerer, without a process of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow_jobs_provider.operators.checks import check_flags
+from airflow_jobs_provider.operators.common import AwsJobOperator
+from airflow_jobs_provider.operators.modes import MODES, check_modes, needs_worker
+from airflow_jobs_provider.operators.packing import pack
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_jobs_provider.jobs.parts import Operation
+
+
+class TriggeredOperator(AwsJobOperator):
+    """Base of what may start or end in the triggerer. Both imply ``deferrable``.
+
+    :param start_from_trigger: have the triggerer run the task from its first line on.
+    :param end_from_trigger: have the triggerer end the task, where only its job's end is to be told.
+    """
+
+    # Of a copy in the triggerer, which knows less than the task.
+    _worker_for: list[str] | None = None
+
+    def __init__(
+        self,
+        *,
+        start_from_trigger: bool = False,
+        end_from_trigger: bool = False,
+        deferrable: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(deferrable=deferrable, **kwargs)
+        self.start_from_trigger = start_from_trigger
+        self.end_from_trigger = end_from_trigger
+        check_flags(self, MODES)
+        for mode in MODES:
+            if getattr(self, mode) and deferrable is False:
+                raise ValueError(f"{mode}=True does not go with deferrable=False: leave one of them out")
+            self.deferrable = self.deferrable or getattr(self, mode)
+
+    def check_parameters(self, operation: Operation) -> None:
+        """Refuse, at DAG parse, what cannot work. Ends every ``__init__``."""
+        super().check_parameters(operation)
+        check_modes(self)
+
+    def prepare_template(self) -> None:
+        """Tell Airflow how the triggerer is to start the task.
+
+        Airflow calls this when a DAG file is parsed, as soon as the files that parameters name are read. A
+        mapped task has no parameters by then: Airflow starts it in a worker.
+        """
+        super().prepare_template()
+        if not self.start_from_trigger:
+            return
+        check_modes(self)
+        from airflow.triggers.base import StartTriggerArgs
+
+        self.start_trigger_args = StartTriggerArgs(
+            trigger_cls="airflow_jobs_provider.triggers.task.AwsTaskTrigger",
+            trigger_kwargs={"packed": pack(self)},
+            next_method="go_on",
+            timeout=self.start_timeout,
+        )
+
+    @property
+    def start_timeout(self) -> timedelta | None:
+        """Airflow's own time-out of a task that starts in the triggerer, beside ``execution_timeout``."""
+        return None
+
+    def go_on(self, context: Context, event: Any = None) -> Any:
+        """Go on in a worker with what has started in the triggerer.
+
+        :param event: of a wait for a job; without one, the task begins anew, with what was recorded of it.
+        :returns: see ``execute``.
+        """
+        if isinstance(event, Mapping) and "run" in event:
+            return self.execute_complete(context, event)  # type: ignore[attr-defined]
+        return self.execute(context)
+
+    @property
+    def worker_for(self) -> list[str]:
+        """The ends of this task that are a worker's, whatever the modes."""
+        return needs_worker(self) if self._worker_for is None else self._worker_for
+
+    @worker_for.setter
+    def worker_for(self, ends: list[str]) -> None:
+        self._worker_for = ends

@@ -1,0 +1,82 @@
+"""The end of a task in the triggerer: its result, or why it has failed, without a worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+
+from airflow_jobs_provider.exceptions import AwsJobError
+from airflow_jobs_provider.operators.modes import FAILURE, SUCCESS
+from airflow_jobs_provider.operators.packing import unpack
+from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+    from airflow_jobs_provider.operators.triggered import TriggeredOperator
+    from airflow_jobs_provider.steps import Log
+
+# As in a worker: the key under which others find what a task returns.
+_RESULT = "return_value"
+# Seconds for one XCom: the triggerer's supervisor may be busy, and does not answer what it does not know.
+PATIENCE = 120.0
+
+
+async def ended(packed: str, ti: Any, run: JobRun, snapshot: JobSnapshot, log: Log) -> TriggerEvent | None:
+    """Return what ends the task of a job that has ended; ``None`` where a worker is to end it.
+
+    :param packed: the task's operator.
+    :param ti: the task instance, as the triggerer knows it.
+    """
+    operator = unpack(packed)
+    tether = Tether()
+    lend_hooks(operator, tether)
+    try:
+        result = await tether.run(lambda: operator.conclude(run, snapshot))
+    except AwsJobError as error:
+        return failed(operator, error, log)
+    finally:
+        tether.let_go()
+    return await succeeded(operator, ti, result, log)
+
+
+def failed(operator: TriggeredOperator, error: Exception, log: Log) -> TriggerEvent | None:
+    """Return what fails a task; ``None`` where a worker is to deal with the failure."""
+    if FAILURE in operator.worker_for:
+        return None
+    log.warning("the task has failed: %s", error)
+    return TaskFailedEvent()
+
+
+async def succeeded(operator: TriggeredOperator, ti: Any, result: Any, log: Log) -> TriggerEvent | None:
+    """Store a task's result, and return what ends it; ``None`` where a worker is to do both."""
+    if SUCCESS in operator.worker_for:
+        return None
+    if result is not None and operator.do_xcom_push:
+        items = dict(result) if operator.multiple_outputs and isinstance(result, Mapping) else {}
+        try:
+            await asyncio.gather(*(push(ti, key, value) for key, value in {**items, _RESULT: result}.items()))
+        except Exception as error:  # noqa: BLE001 - whatever it is: a worker can do it
+            log.warning("a worker ends the task, as its result could not be stored: %r", error)
+            return None
+    return TaskSuccessEvent()
+
+
+async def push(ti: Any, key: str, value: Any) -> None:
+    """Store an XCom by way of the configured backend.
+
+    Those of an event are written past it, and as JSON in JSON: whoever pulls them gets text (Airflow 3.3).
+    """
+    from airflow.sdk.execution_time.xcom import XCom
+
+    stored = XCom.aset(
+        key=key,
+        value=value,
+        dag_id=ti.dag_id,
+        task_id=ti.task_id,
+        run_id=ti.run_id,
+        map_index=-1 if ti.map_index is None else ti.map_index,
+    )
+    await asyncio.wait_for(stored, PATIENCE)

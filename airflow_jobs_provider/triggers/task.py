@@ -1,0 +1,150 @@
+"""A whole task in the triggerer: what its operator does in a worker, it does here, without a process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.exceptions import TaskDeferred
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_jobs_provider.exceptions import AwsJobError
+from airflow_jobs_provider.operators.packing import unpack
+from airflow_jobs_provider.triggers.aws_job import shielded
+from airflow_jobs_provider.triggers.ending import failed, succeeded
+from airflow_jobs_provider.triggers.host import context_of
+from airflow_jobs_provider.triggers.ownership import still_waits
+from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from airflow_jobs_provider.operators.triggered import TriggeredOperator
+
+
+class AwsTaskTrigger(BaseTrigger):
+    """Run a task's operator: its own code in a thread, its waits on the event loop.
+
+    Where the operator defers, its trigger is run in place. What ends the task is yielded, or what a worker
+    needs to go on: the event of a wait for a job, or nothing, for a task that begins anew there.
+
+    :param packed: the operator, with its templates.
+    """
+
+    # Airflow's triggerer sets it: when the deferral ends.
+    timeout_after: datetime | None = None
+
+    def __init__(self, *, packed: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.packed = packed
+        self._context: Any = None
+        self._operator: TriggeredOperator | None = None
+        self._tether: Tether | None = None
+        self._work: asyncio.Task[Any] | None = None
+        self._waits: BaseTrigger | None = None
+        self._is_killed = False
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return what makes this trigger anew in the triggerer."""
+        return f"{type(self).__module__}.{type(self).__qualname__}", {"packed": self.packed}
+
+    def render_template_fields(self, context: Any, jinja_env: Any = None) -> None:  # noqa: ARG002
+        """Keep the context: the templates are the operator's, which renders them in its thread."""
+        self._context = context
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Run the task, and yield the one event."""
+        yield await self._outcome()
+
+    async def on_kill(self) -> None:
+        """See to the job of a killed task."""
+        self._is_killed = True
+        if self._waits is not None:
+            await self._waits.on_kill()
+        elif self._work is not None:
+            await shielded(self._kill(self._work))
+
+    async def cleanup(self) -> None:
+        """Have the thread do nothing more: the task is over, or another triggerer has it."""
+        if self._tether is not None and not self._is_killed:
+            self._tether.let_go()
+
+    async def _outcome(self) -> TriggerEvent:
+        operator = self._operator = unpack(self.packed)
+        tether = self._tether = Tether()
+        lend_hooks(operator, tether)
+        end: TriggerEvent | None = None
+        try:
+            fired, result = await self._execute(operator, tether)
+            if fired is not None:
+                return fired
+            why = "it is over"
+            if operator.end_from_trigger:
+                end = await succeeded(operator, self.task_instance, result, self.log)
+        except (AwsJobError, ValueError) as error:
+            why = f"it has failed here: {error}"
+            if operator.end_from_trigger:
+                end = failed(operator, error, self.log)
+        except Exception as error:  # noqa: BLE001 - a skip, a time-out, or a mistake: workers know all of them
+            why = repr(error)
+        if end is None:
+            self.log.info("a worker ends the task: %s", why)
+        return end or TriggerEvent(None)  # type: ignore[no-untyped-call]
+
+    async def _execute(self, operator: TriggeredOperator, tether: Tether) -> tuple[TriggerEvent | None, Any]:
+        """Execute the operator, and take its waits.
+
+        :returns: the event of its last wait, or its result.
+        """
+        context = context_of(operator, self.task_instance, self.timeout_after, tether)
+
+        def begin() -> Any:
+            if self._context is not None:
+                operator.render_template_fields(self._context)
+            # As the task runner does: Airflow warns of an operator that is executed elsewhere.
+            ExecutorSafeguard.tracker.set(operator)
+            return operator.execute(context)
+
+        def start_again() -> Any:
+            return operator.start_again(context)  # type: ignore[attr-defined]
+
+        step = begin
+        while True:
+            self._work = asyncio.get_running_loop().create_task(tether.run(step))
+            # To cancel this trigger is not to interrupt the thread: it is told, and sees to its job.
+            await asyncio.wait((self._work,))
+            deferred = self._work.exception()
+            if not isinstance(deferred, TaskDeferred):
+                return None, self._work.result()
+            self._waits = self._adopt(deferred)
+            [fired] = [event async for event in self._waits.run()]
+            self._waits = None
+            if deferred.method_name != "start_again":
+                return fired, None
+            step = start_again
+
+    def _adopt(self, deferred: TaskDeferred) -> BaseTrigger:
+        waits: BaseTrigger = deferred.trigger
+        waits.task_instance = self.task_instance
+        waits.trigger_id = self.trigger_id
+        return waits
+
+    async def _kill(self, work: asyncio.Task[Any]) -> None:
+        """Have the thread end, and see to what it leaves: a killed task's thread answers for its job."""
+        assert self._operator is not None  # noqa: S101 - it works
+        assert self._tether is not None  # noqa: S101
+        try:
+            moved = await still_waits(self.task_instance, None)
+        except Exception as error:  # noqa: BLE001 - whatever it is: a job too few is better than one too many
+            self.log.warning("Airflow did not say whether the task still waits, so it does not: %r", error)
+            moved = False
+        if moved:
+            self._tether.let_go()
+            return
+        await self._tether.run(self._operator.on_kill)
+        await asyncio.wait((work,))
+        left = work.exception()
+        if isinstance(left, TaskDeferred):
+            await self._adopt(left).on_kill()

@@ -1,0 +1,1 @@
+"""DAGs of one refresh, for ``benchmarks.tasks``."""

@@ -1,0 +1,150 @@
+"""``python -m benchmarks.tasks``: what a task costs a whole Airflow, four ways, in one run.
+
+So many refreshes as runs of a DAG with one task, on PostgreSQL with the LocalExecutor. Counted is the CPU of
+all processes of Airflow, those that have ended included, beyond what they use when nothing happens. The runs
+are made while their DAG is paused: what the API server needs for that is nobody's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import psutil
+
+from tests.live.airflow import LocalAirflow, aws_connection
+from tests.live.emulator import emulated_aws
+from tests.live.postgres import PostgresServer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow_jobs_provider.testing import EmulatorClient
+
+_HERE = Path(__file__).parent
+WAYS = {
+    "amazon": "the amazon provider, deferrable",
+    "worker": "ours, in a worker",
+    "deferred": "ours, deferred",
+    "workerless": "ours, workerless",
+}
+#: way -> how many times less CPU for a task than the amazon provider's it must need.
+GOALS = {"workerless": 30.0, "deferred": 1.5}
+# Seconds that a refresh takes, and in which the idle processes are watched.
+_DURATION, _IDLE = 20.0, 30.0
+
+
+@dataclass
+class Found:
+    """What one way has cost.
+
+    :param cpu: seconds for a task, beyond what an idle Airflow uses.
+    :param wall: seconds from the first task to the last.
+    """
+
+    way: str
+    cpu: float
+    wall: float
+
+
+def spent(airflow: LocalAirflow) -> float:
+    """Return the seconds of CPU that all processes of an Airflow have used, with those that have ended."""
+    total = 0.0
+    for process in airflow.processes():
+        try:
+            times = process.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def idle_rate(airflow: LocalAirflow) -> float:
+    """Return how many seconds of CPU an idle Airflow uses in a second."""
+    before, began = spent(airflow), time.monotonic()
+    time.sleep(_IDLE)
+    return (spent(airflow) - before) / (time.monotonic() - began)
+
+
+def measure(airflow: LocalAirflow, way: str, tasks: int, idle: float) -> Found:
+    """Run so many tasks one way."""
+    airflow.wait_for_dag(way)
+    airflow.pause(way)
+    mark = f"{way}-{time.time():.0f}"
+    for number in range(tasks):
+        body = {"dag_run_id": f"{mark}-{number}", "logical_date": None}
+        airflow.request("POST", f"/dags/{way}/dagRuns", json=body)
+    before, began = spent(airflow), time.monotonic()
+    airflow.pause(way, paused=False)
+    query = {"state": ["queued", "running"], "limit": 1}
+    while airflow.request("GET", f"/dags/{way}/dagRuns", params=query)["total_entries"]:
+        if time.monotonic() - began > 1200:
+            raise RuntimeError(f"{way}: not over after 20 minutes")
+        time.sleep(2)
+    wall = time.monotonic() - began
+    failed = airflow.request("GET", f"/dags/{way}/dagRuns", params={"state": "failed", "limit": 1})
+    if failed["total_entries"]:
+        raise RuntimeError(f"{way}: not all have succeeded")
+    return Found(way, (spent(airflow) - before - idle * wall) / tasks, wall)
+
+
+def report(rounds: Sequence[Found], tasks: int) -> str:
+    """Return the table."""
+    cpu = {way: median(each.cpu for each in rounds if each.way == way) for way in WAYS}
+    wall = {way: median(each.wall for each in rounds if each.way == way) for way in WAYS}
+    lines = [
+        f"{tasks} refreshes of {_DURATION:g} seconds at once.",
+        "",
+        "| way | CPU for a task | times less | goal | wall time |",
+        "|---|---|---|---|---|",
+    ]
+    for way, title in WAYS.items():
+        less = cpu["amazon"] / max(cpu[way], 1e-9)
+        goal = f"{GOALS[way]:g}: {'reached' if less >= GOALS[way] else '**missed**'}" if way in GOALS else ""
+        lines.append(f"| {title} | {cpu[way] * 1000:.0f} ms | {less:.1f} | {goal} | {wall[way]:.0f} s |")
+    return "\n".join([*lines, ""])
+
+
+def main() -> None:
+    """Measure, and write TASKS.md."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tasks", description=__doc__)
+    parser.add_argument("--tasks", type=int, default=100, help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=_HERE / "TASKS.md")
+    options = parser.parse_args()
+    rounds: list[Found] = []
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-") as folder,
+        emulated_aws(Path(folder) / "emulator.log") as aws,
+        PostgresServer() as postgres,
+        LocalAirflow(
+            dags=_HERE / "dags", connections={"aws_default": aws_connection(aws.url)}, database=postgres.url
+        ) as airflow,
+    ):
+        configure(aws)
+        for way in WAYS:  # what is imported once is nobody's
+            measure(airflow, way, 3, 0.0)
+        idle = idle_rate(airflow)
+        for _ in range(options.rounds):
+            for way in WAYS:
+                found = measure(airflow, way, options.tasks, idle)
+                print(json.dumps(asdict(found)), flush=True)
+                rounds.append(found)
+    text = report(rounds, options.tasks)
+    options.out.write_text(f"# What a task costs\n\n{text}")
+    print(text)
+
+
+def configure(aws: EmulatorClient) -> None:
+    """Have refreshes last, and succeed."""
+    aws.configure("quicksight-ingestion", duration=_DURATION, quota=None)
+
+
+if __name__ == "__main__":
+    main()

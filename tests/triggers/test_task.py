@@ -1,0 +1,436 @@
+"""Tasks that start in the triggerer (``start_from_trigger``), over real HTTP, for every job type."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk import DAG
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
+from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+
+from airflow_jobs_provider.exceptions import AwsApiError
+from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.operators.packing import unpack
+from airflow_jobs_provider.triggers import ownership
+from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
+from airflow_jobs_provider.triggers.task import AwsTaskTrigger
+from tests.cases import CASES
+from tests.conftest import Context, TaskInstance
+from tests.operators.scenes import check_replaced, ids_in_answer, of, only_job
+from tests.triggers.supervisor import Supervisor, supervise
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.testing import Emulator
+    from tests.cases import Case
+
+STARTS: dict[str, Any] = {"start_from_trigger": True, "deferrable": None}
+WORKERLESS: dict[str, Any] = {**STARTS, "end_from_trigger": True}
+
+
+@pytest.fixture(autouse=True)
+def airflow(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
+    """Return the supervisor of the triggerer; the emulated AWS comes first."""
+    assert aws.jobs() == []
+    return supervise(monkeypatch)
+
+
+@pytest.fixture
+def ti() -> TaskInstance:
+    """Return the task instance of a first try."""
+    return TaskInstance(state="deferred")
+
+
+def trigger(operator: Any, ti: TaskInstance, rendered: Any = None) -> AwsTaskTrigger:
+    """Return an operator's trigger, as the triggerer makes it."""
+    operator.resolve_template_files()
+    args = operator.start_trigger_args
+    assert args.trigger_cls == "airflow_jobs_provider.triggers.task.AwsTaskTrigger"
+    made = AwsTaskTrigger(**args.trigger_kwargs)
+    made = AwsTaskTrigger(**made.serialize()[1])
+    made.task_instance = ti  # type: ignore[assignment]
+    made.trigger_id = 1
+    if rendered is not None:
+        made.render_template_fields(rendered)
+    return made
+
+
+async def event(waiting: AwsTaskTrigger) -> Any:
+    """Return a trigger's one event."""
+    [fired] = [fired async for fired in waiting.run()]
+    await waiting.cleanup()
+    return fired
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+
+
+async def begun(waiting: AwsTaskTrigger, aws: Emulator) -> asyncio.Task[Any]:
+    """Run a trigger until it waits for its job."""
+    running = asyncio.create_task(event(waiting))
+    await until(lambda: isinstance(waiting._waits, AwsJobTrigger) or running.done())
+    return running
+
+
+async def die(running: asyncio.Task[Any], waiting: AwsTaskTrigger) -> None:
+    """Lose the triggerer, as its next one sees it."""
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await waiting.cleanup()
+
+
+async def kill(running: asyncio.Task[Any], waiting: AwsTaskTrigger) -> None:
+    """Do what Airflow does with the trigger of a task that was cleared or marked."""
+    running.cancel("user-action")
+    with pytest.raises(asyncio.CancelledError, match="user-action"):
+        await running
+    await waiting.on_kill()
+    await waiting.cleanup()
+
+
+async def test_a_start_is_a_workers(case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance) -> None:
+    """Job, result, link and record: tasks after it, and people, must not see where it has run."""
+    aws.configure(case.name, duration=60)
+    running = await begun(trigger(case.start(**WORKERLESS), ti), aws)
+    record = airflow.pulled["aws_job"]
+    assert record["ti_id"] == str(ti.id)
+    assert record["run"] is not None
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await running, TaskSuccessEvent)
+    result = airflow.pulled["return_value"]
+    assert result["status"] == case.succeeded
+    assert {key: airflow.pulled[key] for key in result} == result
+    operator = case.start(aws_conn_id=None)
+    run = JobRun.from_json(record["run"])
+    assert result == operator.conclude(run, operator.hook.describe(run))
+    url = case.job_type.console_url(run)
+    assert airflow.pulled.get("aws_job_link") == url
+    assert only_job(aws)["cancels"] == 0
+
+
+async def test_a_sensor_is_a_workers(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """The simplest case: nothing is started."""
+    aws.configure(case.name, duration=60)
+    started = case.start(wait_for_completion=False).execute(Context())
+    ids = {name: started[name] for name in case.job_type.identity if started[name] is not None}
+    running = await begun(trigger(case.sensor(**ids, **WORKERLESS), ti), aws)
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await running, TaskSuccessEvent)
+    assert airflow.pulled["return_value"]["status"] == case.succeeded
+
+
+async def test_a_sensor_of_an_ended_job_ends_at_once(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """There is nothing to wait for."""
+    aws.configure(case.name, duration=60)
+    started = case.start(wait_for_completion=False).execute(Context())
+    ids = {name: started[name] for name in case.job_type.identity if started[name] is not None}
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await event(trigger(case.sensor(**ids, **WORKERLESS), ti)), TaskSuccessEvent)
+    assert airflow.pulled["return_value"]["status"] == case.succeeded
+
+
+async def test_a_cancel_is_a_workers(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """Also a cancel operator needs no process."""
+    aws.configure(case.name, duration=60)
+    started = case.start(wait_for_completion=False).execute(Context())
+    ids = {name: started[name] for name in case.job_type.cancel.parameters if started[name] is not None}
+    assert isinstance(await event(trigger(case.cancel(**ids, **WORKERLESS), ti)), TaskSuccessEvent)
+    assert airflow.pulled["return_value"]["status"] == case.cancelled
+
+
+async def test_templates_are_rendered_there(case: Case, aws: Emulator, ti: TaskInstance) -> None:
+    """Targets come from params and dates, which Airflow gives the triggerer."""
+    aws.configure(case.name, duration=60)
+    target = {
+        key: f"{{{{ params.it.{key} }}}}" if isinstance(value, str) else value
+        for key, value in case.target.items()
+    }
+    operator = case.start_class(
+        task_id="refresh", aws_conn_id=None, region_name="{{ params.region }}", **{**target, **WORKERLESS}
+    )
+    made = trigger(operator, ti, {"params": {"it": dict(case.target), "region": "eu-west-1"}})
+    running = await begun(made, aws)
+    assert only_job(aws)["cancels"] == 0
+    await die(running, made)
+
+
+async def test_a_refused_start_fails_it(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With AWS's own words in the log, and without a process."""
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.start.api_name)
+    assert isinstance(await event(trigger(case.start(**WORKERLESS), ti)), TaskFailedEvent)
+    assert "AccessDeniedException" in capsys.readouterr().out
+    assert not airflow.pulled["aws_job"]
+
+
+async def test_without_an_end_there_a_worker_goes_on(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """It finds the job of this try, and gives its result."""
+    aws.configure(case.name, duration=60)
+    operator = case.start(**STARTS)
+    running = await begun(trigger(operator, ti), aws)
+    aws.settle(case.name, {}, case.succeeded)
+    fired = await running
+    assert type(fired) is TriggerEvent
+    ti.xcoms = airflow.pulled
+    assert operator.go_on(Context(ti), fired.payload)["status"] == case.succeeded
+    assert only_job(aws)["cancels"] == 0
+
+
+async def test_a_start_that_failed_there_fails_in_the_worker(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """There a policy, and callbacks, get the error itself."""
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.start.api_name)
+    operator = case.start(**STARTS)
+    fired = await event(trigger(operator, ti))
+    assert fired.payload is None
+    ti.xcoms = airflow.pulled
+    with pytest.raises(AwsApiError, match="AccessDenied"):
+        operator.go_on(Context(ti), fired.payload)
+
+
+async def test_a_job_that_a_worker_has_started_is_known_here(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """The start failed here, a worker has made it, and the task is cleared when nobody can be told."""
+    aws.configure(case.name, duration=60)
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.start.api_name, times=1)
+    operator = case.start(**STARTS)
+    await event(trigger(operator, ti))
+    ti.xcoms = airflow.pulled
+    with pytest.raises(TaskDeferred):
+        operator.go_on(Context(ti), None)
+    await ownership_push(airflow, ti.xcoms["aws_job"])
+    later = TaskInstance(try_number=2, state="deferred")
+    running = await begun(trigger(case.start(**STARTS), later), aws)
+    check_replaced(case, aws)
+    running.cancel()
+
+
+async def test_job_types_of_a_service_share_a_client(aws: Emulator, airflow: Supervisor) -> None:
+    """What one of them asks for must not be another one's job."""
+    kinds = [case for case in CASES if case.name.startswith("neptune")]
+    runs = []
+    for case in kinds:
+        aws.configure(case.name, duration=60)
+        runs.append(await begun(trigger(case.start(**WORKERLESS), TaskInstance(task_id=case.name)), aws))
+    assert sorted(job["job_type"] for job in aws.jobs()) == sorted(case.name for case in kinds)
+    for running in runs:
+        running.cancel()
+
+
+async def test_another_triggerer_goes_on_with_the_same_job(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """A triggerer that dies while the job runs must leave one job."""
+    aws.configure(case.name, duration=60)
+    first = trigger(case.start(**WORKERLESS), ti)
+    await die(await begun(first, aws), first)
+    running = await begun(trigger(case.start(**WORKERLESS), ti), aws)
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await running, TaskSuccessEvent)
+    assert only_job(aws)["cancels"] == 0
+
+
+@ids_in_answer
+async def test_a_triggerer_may_die_in_a_start(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS has answered, and nothing was recorded: the next one finds the job, by its token or by the list."""
+    aws.configure(case.name, duration=60)
+    first = trigger(case.start(**WORKERLESS), ti)
+    stored = airflow.asend
+    dead: list[Any] = []
+
+    async def dies(message: Any) -> Any:
+        if getattr(message, "key", "") == "aws_job" and getattr(message, "value", None) and aws.jobs():
+            dead.append(message)
+            await asyncio.Event().wait()
+        return await stored(message)
+
+    monkeypatch.setattr(airflow, "asend", dies)
+    running = asyncio.create_task(event(first))
+    await until(lambda: dead)
+    await die(running, first)
+    monkeypatch.setattr(airflow, "asend", stored)
+    assert airflow.pulled["aws_job"]["confirmed"] is False
+    again = await begun(trigger(case.start(**WORKERLESS), ti), aws)
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await again, TaskSuccessEvent)
+    assert only_job(aws)["cancels"] == 0
+
+
+async def test_a_clear_ends_the_old_job_first(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """No triggerer was told of the clear: the record of another task instance tells."""
+    aws.configure(case.name, duration=60)
+    first = trigger(case.start(**WORKERLESS), ti)
+    await die(await begun(first, aws), first)
+    later = TaskInstance(try_number=2, state="deferred")
+    running = await begun(trigger(case.start(**WORKERLESS), later), aws)
+    check_replaced(case, aws)
+    assert airflow.pulled["aws_job"]["ti_id"] == str(later.id)
+    running.cancel()
+
+
+async def test_a_kill_cancels(case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance) -> None:
+    """A task that was marked, or cleared, takes its job with it."""
+    aws.configure(case.name, duration=60)
+    made = trigger(case.start(**WORKERLESS), ti)
+    running = await begun(made, aws)
+    airflow.state = "failed"
+    await kill(running, made)
+    assert only_job(aws)["status"] == case.cancelled
+
+
+async def test_a_kill_in_a_start_cancels(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """The start's answer is on its way when the task is marked."""
+    aws.configure(case.name, duration=60)
+    aws.fault("delay", delay=0.7, operation=case.job_type.start.api_name, times=1)
+    made = trigger(case.start(**WORKERLESS), ti)
+    running = asyncio.create_task(event(made))
+    await until(lambda: aws.journal(case.job_type.start.api_name))
+    airflow.state = "failed"
+    await kill(running, made)
+    await until(lambda: not aws.jobs() or only_job(aws)["status"] == case.cancelled)
+
+
+async def test_a_kill_of_what_only_moved_cancels_nothing(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """The other triggerer goes on with it."""
+    aws.configure(case.name, duration=60)
+    made = trigger(case.start(**WORKERLESS), ti)
+    await kill(await begun(made, aws), made)
+    assert only_job(aws)["cancels"] == 0
+
+
+async def test_a_kill_after_the_next_try_has_begun_cancels_the_old_job(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """After a clear the task is deferred again: the id in the record tells whose job is whose."""
+    aws.configure(case.name, duration=60)
+    made = trigger(case.start(**WORKERLESS), ti)
+    running = await begun(made, aws)
+    stored = {**airflow.pulled["aws_job"], "ti_id": "another", "try_number": 2}
+    await ownership_push(airflow, stored)
+    await kill(running, made)
+    assert only_job(aws)["status"] == case.cancelled
+    assert airflow.pulled["aws_job"] == stored
+
+
+async def ownership_push(airflow: Supervisor, value: Any) -> None:
+    """Store what another try has recorded."""
+    from airflow_jobs_provider.triggers.ending import push
+
+    await push(TaskInstance(), ownership.XCOM_KEY, value)
+
+
+@of(lambda case: case.busy is not None)
+async def test_a_busy_target_is_waited_for(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """On the event loop, not in a thread."""
+    aws.configure(case.name, duration=60, **(case.busy or {}))
+    case.start(wait_for_completion=False).execute(Context())
+    made = trigger(case.start(**WORKERLESS), ti)
+    running = asyncio.create_task(event(made))
+    await until(lambda: made._waits is not None)
+    aws.settle(case.name, {}, case.succeeded)
+    await until(lambda: len(aws.jobs()) == 2)
+    await until(lambda: isinstance(made._waits, AwsJobTrigger))
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await running, TaskSuccessEvent)
+
+
+async def test_a_broken_trigger_leaves_its_job_to_the_worker(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """Airflow resumes with __fail__, and no record in the store: the one in XCom tells the job."""
+    aws.configure(case.name, duration=60)
+    operator = case.start(**WORKERLESS)
+    made = trigger(operator, ti)
+    await die(await begun(made, aws), made)
+    ti.xcoms = airflow.pulled
+    with pytest.raises(AirflowTaskTimeout):
+        operator.resume_execution("__fail__", {"error": "Trigger timeout"}, Context(ti))
+    assert only_job(aws)["status"] == case.cancelled
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        ("{{ ti.xcom_pull('a') }}", "ti.xcom_pull in"),
+        ("{{ prev_start_date_success }}", "'prev_start_date_success' in"),
+        ("{{ my_macro() }}", "'my_macro' in"),
+        ("{{ ds | my_filter }}", "the triggerer knows no filters"),
+    ],
+)
+def test_templates_that_cannot_be_rendered_there_are_refused(case: Case, value: str, says: str) -> None:
+    """Airflow never answers the triggerer: such a task would wait for ever."""
+    with pytest.raises(ValueError, match=r"^start_from_trigger=True does not go with") as caught:
+        case.start(region_name=value, **STARTS)
+    assert says in str(caught.value)
+    assert "region_name" in str(caught.value)
+
+
+def test_results_of_other_tasks_are_refused(case: Case) -> None:
+    """They are XComs, too."""
+    with DAG("d", schedule=None):
+        start = case.start_class(task_id="start", **case.target)
+        output: Any = start.output
+        ids = {name: output[name] for name in case.job_type.identity}
+        with pytest.raises(ValueError, match="another task's result in"):
+            case.sensor_class(task_id="wait", **ids, **STARTS)
+
+
+@pytest.mark.parametrize("option", ["on_execute_callback", "pre_execute"])
+def test_what_only_workers_do_is_refused(case: Case, option: str) -> None:
+    """It would silently not be done."""
+    with pytest.raises(ValueError, match=f"^start_from_trigger=True does not go with {option}"):
+        case.start(**{option: print}, **STARTS)
+
+
+def test_mapped_tasks_start_in_workers(case: Case) -> None:
+    """Airflow has no parameters to give to the triggerer: what is unmapped in a worker defers as ever."""
+    with DAG("d", schedule=None):
+        key, value = next(iter(case.target.items()))
+        rest = {name: each for name, each in case.target.items() if name != key}
+        mapped = case.start_class.partial(task_id="a", **rest, start_from_trigger=True).expand(
+            **{key: [value]}
+        )
+    assert mapped.start_from_trigger is True
+    assert mapped.start_trigger_args is None
+    one: Any = mapped.unmap({key: value})
+    assert one.deferrable is True
+
+
+def test_a_copy_is_the_same(case: Case) -> None:
+    """What an author has set must hold in the triggerer, too."""
+    for make in (case.start, case.sensor, case.cancel):
+        operator = make(**WORKERLESS, region_name="{{ ds }}", multiple_outputs=False)
+        operator.resolve_template_files()
+        copy = unpack(operator.start_trigger_args.trigger_kwargs["packed"])
+        for name in (*operator.template_fields, "multiple_outputs", "deferrable", "end_from_trigger"):
+            assert getattr(copy, name) == getattr(operator, name)
