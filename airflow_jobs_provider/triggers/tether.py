@@ -175,7 +175,12 @@ class BorrowedHook:
         return self._call(lambda hook: hook.aread_page(operation, values, token, self._job_type))
 
     def get_conn(self) -> BorrowedHook:
-        """Return what stays the same as long as this hook does."""
+        """Return what stays the same as long as this hook does: another client is the poller's to make."""
+        return self
+
+    @property
+    def client_in_use(self) -> BorrowedHook:
+        """Like :meth:`get_conn`."""
         return self
 
     def impatient_twin(self, seconds: float) -> BorrowedHook:  # noqa: ARG002 - no lock is held here
