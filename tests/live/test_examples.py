@@ -43,6 +43,7 @@ STARTS: dict[str, dict[str, int]] = {
     },
     "example_quicksight": {"quicksight-ingestion": 1},
     "example_spice_refresh": {"quicksight-ingestion": 3},
+    "example_spice_refresh_workerless": {"quicksight-ingestion": 3},
     "example_sweeper": {},
 }
 START_CALLS = {
