@@ -20,6 +20,9 @@ atexit.register(shutil.rmtree, os.environ["AIRFLOW_HOME"], ignore_errors=True)
 for name in [name for name in os.environ if name.startswith(("AWS_", "AIRFLOW__", "AIRFLOW_CONN_"))]:
     del os.environ[name]
 
+# Its listener would see every task of a test that runs a DAG; lineage.py is tested without it.
+os.environ["AIRFLOW__OPENLINEAGE__DISABLED"] = "True"
+
 import botocore.session  # noqa: E402
 import pytest  # noqa: E402
 

@@ -29,7 +29,7 @@ def modules(*folders: str) -> list[str]:
 HEAVY = """
 import importlib, json, sys
 import airflow.sdk.bases.operator, airflow.sdk.bases.sensor
-heavy = ("boto3", "botocore", "aiobotocore", "airflow.providers.amazon", "moto")
+heavy = ("boto3", "botocore", "aiobotocore", "airflow.providers.amazon", "moto", "openlineage")
 before = set(sys.modules)  # Airflow itself reads the metadata of every installed provider
 found = {}
 for module in sys.argv[1:]:
@@ -63,7 +63,16 @@ def test_airflow_lists_the_provider() -> None:
 
     manager = ProvidersManager()  # type: ignore[no-untyped-call]
     info = manager.providers["airflow-jobs-provider"].data
-    for part in ("integrations", "config", "operators", "sensors", "hooks", "triggers", "extra-links"):
+    for part in (
+        "integrations",
+        "config",
+        "operators",
+        "sensors",
+        "hooks",
+        "triggers",
+        "asset-uris",
+        "extra-links",
+    ):
         assert info[part], part
     assert "airflow_jobs_provider.links.aws_job.AwsJobLink" in manager.extra_links_class_names
 
