@@ -9,6 +9,7 @@ from airflow.sdk.definitions.asset import AssetRef
 
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.lineage import namespace_and_name, uris
+from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.operators.deferral import DeferringOperator
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ class LineageOperator(DeferringOperator):
         return (self.job_type if self.known_job is None else job_type_of(self.known_job)).lineage
 
     def _figures(self) -> dict[str, Any]:
-        return {} if self._ended is None else self._data.count(self._ended.details)
+        ended = self._ended
+        if ended is None or ended.state is not JobState.SUCCEEDED:
+            return {}
+        return self._data.count(ended.details)
 
     def _values(self) -> dict[str, Any]:
         run, ended = self.known_job, self._ended
