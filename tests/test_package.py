@@ -113,6 +113,7 @@ def test_example_dags_load() -> None:
         "example_nightly_load",
         "example_quicksight",
         "example_spice_refresh",
+        "example_spice_refreshed",
         "example_sweeper",
     }
 

@@ -24,10 +24,11 @@ with DAG("lineage", schedule=None):
     wait = QuickSightIngestionSensor(
         task_id="sensor",
         data_set_id="sales",
-        ingestion_id=sales.output["ingestion_id"],
+        ingestion_id="{{ ti.xcom_pull('worker', key='ingestion_id') }}",
         deferrable=True,
         outlets=[SEEN],
     )
+    sales >> wait
     fail = QuickSightCreateIngestionOperator(task_id="fails", data_set_id="broken", deferrable=True)
 
 
