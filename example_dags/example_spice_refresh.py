@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
-from typing import Any
 
 from airflow.sdk import DAG, AssetAlias, Param, task
 
@@ -24,14 +23,7 @@ refresh runs, its task is deferred and holds no worker. Clearing or failing a ta
   too, against 32 in 24 hours for a data set (8 in Standard edition). If they are used up, a retry waits until
   the next one is free, for up to six hours; with the right `quicksight:ListIngestions` it knows when that is.
 * **What comes next**: `example_spice_refreshed` runs when data sets are refreshed, and reads how many rows
-  they have. Its schedule is the asset alias `spice_refreshed`: which data sets that are, only the run knows.
-"""
-
-DOC_OF_REPORT = """
-### What was refreshed
-
-Run by the refreshes of `example_spice_refresh`, by one or by several at a time. Each has left an asset event
-for its data set, `quicksight://<region>/<account>/<data set>`, with what it has done in `extra`.
+  they have.
 """
 
 # Failures that may pass are tried again after 10 and 20 minutes. Where the daily quota is used up, the task
@@ -40,9 +32,6 @@ WORTH_ANOTHER_REFRESH = AwsJobRetryPolicy(
     delay=timedelta(minutes=10),
     longest_quota_delay=timedelta(hours=6),
 )
-
-# Stands for the data sets that the refreshes of a run have really written.
-REFRESHED = AssetAlias("spice_refreshed")
 
 with DAG(
     dag_id="example_spice_refresh",
@@ -79,22 +68,5 @@ with DAG(
         execution_timeout=timedelta(hours=2),
         retries=2,
         retry_policy=WORTH_ANOTHER_REFRESH,
-        outlets=[REFRESHED],
+        outlets=[AssetAlias("spice_refreshed")],
     ).expand(data_set_id=data_sets())
-
-with DAG(
-    dag_id="example_spice_refreshed",
-    schedule=[REFRESHED],
-    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
-    catchup=False,
-    doc_md=DOC_OF_REPORT,
-    tags=["example", "quicksight"],
-):
-
-    @task
-    def report(triggering_asset_events: Any) -> dict[str, int]:
-        """Return how many rows each refreshed data set has; none in a run that was started by hand."""
-        events = triggering_asset_events.get(REFRESHED, [])
-        return {event.extra["data_set_id"]: event.extra["rows_in_data_set"] for event in events}
-
-    report()
