@@ -171,6 +171,15 @@ def not_found(run: JobRun, cause: AwsApiError) -> JobNotFoundError:
     )
 
 
+def not_read(run: JobRun, cause: AwsApiError) -> AwsApiError:
+    """Return the exception for a job that could not be read."""
+    if cause.run is not None:
+        return cause
+    return AwsApiError(
+        f"{name(run)} could not be read: {cause}", meaning=cause.meaning, code=cause.code, run=run
+    )
+
+
 def not_cancelled(run: JobRun, cause: AwsApiError | str, *, asked: bool = False) -> JobNotEndedError:
     """Return the exception for a cancel that could not be done, or not be seen to have an effect."""
     problem = "was asked to end, but cannot be read" if asked else "could not be cancelled"

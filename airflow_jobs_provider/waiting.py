@@ -12,7 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, name, not_cancelled, not_found
+from airflow_jobs_provider.exceptions import (
+    AwsApiError,
+    AwsJobError,
+    name,
+    not_cancelled,
+    not_found,
+    not_read,
+)
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
 from airflow_jobs_provider.steps import Cancel, Log, Pause, Read, Step, Steps
@@ -143,7 +150,12 @@ def read_until_certain(
     :raises JobNotFoundError: where AWS does not know the job, a minute after its start.
     :raises AwsApiError: for every other error that did not pass.
     """
-    snapshot: JobSnapshot = yield from until_certain(Read(run), Watch(run, log, started_at).failed, patience)
+    try:
+        snapshot: JobSnapshot = yield from until_certain(
+            Read(run), Watch(run, log, started_at).failed, patience
+        )
+    except AwsApiError as error:
+        raise not_read(run, error) from error.__cause__
     return snapshot
 
 

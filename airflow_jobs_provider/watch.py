@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from airflow_jobs_provider.exceptions import AwsApiError, name, not_found
+from airflow_jobs_provider.exceptions import AwsApiError, name, not_found, not_read
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
@@ -122,7 +122,9 @@ class Watch:
         :raises AwsApiError: for every other error that does not pass.
         """
         if error.meaning is not ErrorKind.NOT_FOUND:
-            return self.errors.survive(error)
+            if not error.is_transient:
+                raise not_read(self.run, error) from error.__cause__
+            return self.errors.pause(error)
         if not is_young(self.started_at):
             raise not_found(self.run, error) from error
         return self.errors.pause(error)

@@ -16,7 +16,7 @@ from airflow_jobs_provider.testing import EmulatorClient
 from demo.screen import Screen
 from demo.story import Story
 from tests.live.airflow import LocalAirflow, aws_connection
-from tests.live.home import clean_environment
+from tests.live.home import QUICK_RETRIES, clean_environment
 from tests.live.processes import Component, free_port, port_is_free, wait_for_port
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def _run(screen: Screen, *, port: int, keep: bool) -> None:
             home=home / "airflow",
             port=port,
             connections={"aws_default": aws_connection(emulator.url)},
+            env=QUICK_RETRIES,
         )
         with screen.waiting(
             "Starting a real Airflow: api-server, scheduler, dag-processor and triggerer.\n"

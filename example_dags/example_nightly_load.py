@@ -43,7 +43,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     doc_md=DOC,
-    default_args={"execution_timeout": timedelta(hours=4)},
+    default_args={"execution_timeout": timedelta(hours=4), "retries": 2},
     params={
         "graph_identifier": Param("g-0nightly01", type="string", pattern="^g-[a-z0-9]{10}$"),
         "knowledge_base_id": Param("KBNIGHTLY1", **IDENTIFIER),

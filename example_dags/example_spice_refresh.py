@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 from airflow.sdk import DAG, AssetAlias, Param, task
 
 from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator
 from airflow_jobs_provider.retry import AwsJobRetryPolicy
+
+if TYPE_CHECKING:
+    from airflow.sdk.definitions.context import Context
 
 DOC = """
 ### The scheduled SPICE refresh
@@ -22,8 +27,10 @@ refresh runs, its task is deferred and holds no worker. Clearing or failing a ta
 * **Retries**: only for failures that may be gone after a while. QuickSight counts every refresh, failed ones
   too, against 32 in 24 hours for a data set (8 in Standard edition). If they are used up, a retry waits until
   the next one is free, for up to six hours; with the right `quicksight:ListIngestions` it knows when that is.
+* **Alerts**: once for a data set that is not refreshed, when no retry is left or none is worth it.
 * **What comes next**: `example_spice_refreshed` runs when data sets are refreshed, and reads how many rows
   they have.
+* **Tests**: `example_dags/tests/test_example_spice_refresh.py`
 """
 
 # Failures that may pass are tried again after 10 and 20 minutes. Where the daily quota is used up, the task
@@ -32,6 +39,15 @@ WORTH_ANOTHER_REFRESH = AwsJobRetryPolicy(
     delay=timedelta(minutes=10),
     longest_quota_delay=timedelta(hours=6),
 )
+
+
+def alert(context: Context) -> None:
+    """Say that a data set was not refreshed; put the notifier of your choice in its place."""
+    refresh = context["task"]
+    logging.getLogger(__name__).error(
+        "%s was not refreshed: %s", getattr(refresh, "data_set_id", refresh.task_id), context.get("exception")
+    )
+
 
 with DAG(
     dag_id="example_spice_refresh",
@@ -69,4 +85,5 @@ with DAG(
         retries=2,
         retry_policy=WORTH_ANOTHER_REFRESH,
         outlets=[AssetAlias("spice_refreshed")],
+        on_failure_callback=alert,
     ).expand(data_set_id=data_sets())

@@ -127,7 +127,9 @@ def reference(arguments: Sequence[str]) -> str:
         )
         found = [base for base in found if not base.__name__.startswith("_")]
     elif group == "testing":
-        found = [each for each in map(testing.__dict__.get, testing.__all__) if inspect.isclass(each)]
+        found = [
+            each for each in (getattr(testing, name) for name in testing.__all__) if inspect.isclass(each)
+        ]
     else:
         found = public_classes(group)
     options = "" if group == "testing" else "    options:\n      members: false\n"

@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from types import SimpleNamespace
@@ -26,7 +25,7 @@ os.environ["AIRFLOW__OPENLINEAGE__DISABLED"] = "True"
 import botocore.session  # noqa: E402
 import pytest  # noqa: E402
 
-from airflow_jobs_provider.testing import Emulator, EmulatorServer  # noqa: E402
+from airflow_jobs_provider.testing import AwsJobs, Emulator  # noqa: E402
 from tests.cases import CASES, Case  # noqa: E402
 
 # Each hook has a botocore session of its own, and each session reads botocore's large JSON files anew: four
@@ -110,29 +109,18 @@ def context() -> Context:
     return Context()
 
 
-@pytest.fixture(scope="session")
-def aws_server() -> Iterator[EmulatorServer]:
-    """Yield an emulated AWS that boto3 and aiobotocore find by themselves (``aws_conn_id=None``)."""
-    with EmulatorServer(emulator=Emulator()) as server:
-        yield server
-
-
 @pytest.fixture
-def aws(aws_server: EmulatorServer, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """Return the emulated AWS, fresh."""
-    aws_server.emulator.reset()
+def aws(aws_jobs: AwsJobs, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """Return the emulated AWS, fresh; boto3 and aiobotocore find it by themselves (``aws_conn_id=None``)."""
+    # Jobs of a second, the emulator's own default: tests look at running ones.
+    aws_jobs.emulator.reset()
     # Politeness towards the real services would be all that the tests' time is spent on.
     monkeypatch.setattr("airflow_jobs_provider.operators.asking.start_pauses", lambda _: iter([0.05] * 6))
     monkeypatch.setattr("airflow_jobs_provider.operators.conflict.pause_after", lambda *_: 0.1)
     monkeypatch.setattr("airflow_jobs_provider.watch._SLOWEST_AFTER_ERRORS", 0.1)
     for module in ("asking", "starting"):
         monkeypatch.setattr(f"airflow_jobs_provider.operators.{module}.LISTED_WITHIN", 1.0)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_server.url)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "emulated-key")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "emulated-secret")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    return aws_server.emulator
+    return aws_jobs.emulator
 
 
 @pytest.fixture(params=CASES, ids=lambda case: case.job_type.name)

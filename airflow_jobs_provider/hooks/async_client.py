@@ -12,7 +12,13 @@ from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
 
-from aiobotocore.parsers import PROTOCOL_PARSERS, AioResponseParserFactory
+try:
+    from aiobotocore.parsers import PROTOCOL_PARSERS, AioResponseParserFactory
+except ImportError as missing:
+    raise ImportError(
+        f"airflow_jobs_provider needs aiobotocore, in workers and triggerers ({missing}):"
+        " pip install 'apache-airflow-providers-amazon[aiobotocore]'"
+    ) from missing
 
 from airflow_jobs_provider.hooks.models import LeanLoader
 

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Mapping
 from functools import cached_property
+from os import getenv
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook, AwsGenericHook
@@ -15,15 +16,13 @@ from botocore.exceptions import (
     ClientError,
     ConnectionError,  # noqa: A004 - botocore's, which is no OSError
     CredentialRetrievalError,
-    EndpointConnectionError,
     HTTPClientError,
     MetadataRetrievalError,
-    NoCredentialsError,
-    NoRegionError,
     SSLError,
 )
 
 from airflow_jobs_provider import __version__
+from airflow_jobs_provider.advice import advice
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.hooks.async_client import lighten
 from airflow_jobs_provider.jobs.errors import EXPIRED, REFUSED, ErrorKind
@@ -108,15 +107,8 @@ class ClientHook(AwsBaseHook):
         try:
             client: Any = self.get_conn()
             return str(client.meta.region_name)
-        except NoRegionError:
-            raise AwsApiError(
-                f"no AWS region: give region_name, or set region_name in the extra of connection "
-                f"{self.aws_conn_id!r}",
-                meaning=ErrorKind.FATAL,
-                code="NoRegionError",
-            ) from None
         except (ClientError, BotoCoreError) as error:
-            raise self._explained(error, f"{self.job_type.service} client") from error
+            raise self._explained(error, f"the {self.job_type.service} API") from error
 
     @property
     def client_in_use(self) -> Any:
@@ -207,7 +199,7 @@ class ClientHook(AwsBaseHook):
             answer = error.response
             code = answer.get("Error", {}).get("Code", "Unknown")
             http_status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            text = answer.get("Error", {}).get("Message") or "no message"
+            text = (answer.get("Error", {}).get("Message") or "no message").rstrip(". ")
             called = None if isinstance(operation, str) else operation
             kind = self.job_type.classify(code, http_status, text, called)
             message = f"{where} answered {code}: {text}"
@@ -221,17 +213,25 @@ class ClientHook(AwsBaseHook):
                 kind = ErrorKind.REJECTED
             elif isinstance(error, HTTPClientError):
                 kind = ErrorKind.TRANSIENT
-            hint = ""
-            if isinstance(error, EndpointConnectionError):
-                hint = f" - is region_name {self.region_name!r} right, and is there a network?"
-            if isinstance(error, NoCredentialsError):
-                hint = f" - put credentials or a role into the Airflow connection {self.aws_conn_id!r}"
-            message = f"{where} could not be called: {code}: {error}{hint}"
-        if kind is ErrorKind.QUOTA and self.job_type.quota_rule:
-            message = f"{message} ({self.job_type.quota_rule})"
+            message = f"{where} could not be called: {code}: {str(error).rstrip('. ')}"
+        if what_to_do := self._advice(None if isinstance(operation, str) else operation, code, kind):
+            message = f"{message} - {what_to_do}"
         explained = AwsApiError(message, meaning=kind, code=code)
         explained.__cause__ = error
         return explained
+
+    def _advice(self, operation: Operation | None, code: str, kind: ErrorKind) -> str:
+        # Only what is known already: no error may lead to another question.
+        known: Any = self.__dict__.get("conn_config")
+        return advice(
+            self.job_type,
+            operation,
+            code,
+            kind,
+            conn_id=self.aws_conn_id,
+            conn_exists=known is None or bool(known),
+            region=self._region_name or getattr(known, "region_name", None) or getenv("AWS_DEFAULT_REGION"),
+        )
 
 
 def _content(connection: Any) -> tuple[Any, ...]:

@@ -7,7 +7,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR
-from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
+from airflow.sdk.exceptions import (
+    AirflowTaskTimeout,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+    TaskDeferred,
+)
 
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name, not_cancelled
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
@@ -15,6 +20,7 @@ from airflow_jobs_provider.lineage import LineageOperator
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
 from airflow_jobs_provider.operators.common import PATIENCE
+from airflow_jobs_provider.operators.deferral import broken_off
 from airflow_jobs_provider.operators.handover import ended_instead
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.marks import marks_jobs
@@ -144,7 +150,10 @@ class StartJobOperator(LineageOperator):
                 self.log.warning("the wait broke off, but %s has ended", name(record.run))
                 return self._finish(records, record.run, snapshot)
         self._abandon(records, Wait(record.run, record.started_at, self.cancel_on_kill))
-        return super().resume_execution(next_method, next_kwargs, context)
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralError, TaskDeferralTimeout) as error:
+            raise broken_off(record.run, error) from None
 
     def on_kill(self) -> None:
         """Cancel the job.

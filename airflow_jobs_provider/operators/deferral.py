@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from airflow.sdk.exceptions import AirflowTaskTimeout
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 
 from airflow_jobs_provider.exceptions import AwsApiError, JobNotFoundError, name
 from airflow_jobs_provider.jobs.errors import ErrorKind
@@ -64,6 +64,7 @@ class DeferringOperator(AwsJobOperator):
             verify=self.verify,
             botocore_config=self.botocore_config,
         )
+        self.log.info("a triggerer reads %s from now on; this task holds no worker", name(wait.run))
         self.defer(
             trigger=trigger,
             method_name=method_name,
@@ -112,6 +113,18 @@ class DeferringOperator(AwsJobOperator):
         after = self.job_type.aftermath
         goes_on = self.settles and snapshot.pending is not None and after is not None
         return snapshot.state.is_over and not (goes_on and after and after.patience == math.inf)
+
+
+def broken_off(
+    run: JobRun, error: TaskDeferralError | TaskDeferralTimeout
+) -> TaskDeferralError | TaskDeferralTimeout:
+    """Return what the end of a deferral without an event means; Airflow says two words."""
+    if isinstance(error, TaskDeferralTimeout):
+        return TaskDeferralTimeout(
+            f"{error}: no triggerer has told of {name(run)} until its task's time was over; does one run"
+            " (airflow triggerer), and does it keep up?"
+        )
+    return TaskDeferralError(f"{error}: the trigger that read {name(run)} broke off; its log says why")
 
 
 def deferral_timeout(deadline: float | None) -> timedelta | None:

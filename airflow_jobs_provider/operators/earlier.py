@@ -103,12 +103,12 @@ class EarlierJob:
         try:
             return self.operator.look(run, self.record.started_at, patience, self.held.sleep)
         except AwsApiError as error:
-            what = f"{name(run)} of try {self.record.try_number} cannot be read: {error}"
+            what = f"{error} - it is the job of try {self.record.try_number}"
             if self.unwanted_because is not None and not self.operator.cancel_on_kill:
                 self.operator.log.warning("%s", what)
                 return None
             raise JobNotEndedError(
-                f"{what}. Nothing else is started, and it is cancelled if that can be done; to cancel it by"
+                f"{what}: nothing else is started, and it is cancelled if that can be done; to cancel it by"
                 f" hand: {job_type_of(run).cancel_command(run)}",
                 run=run,
                 cause=error,

@@ -219,13 +219,17 @@ class JobSensor(LineageOperator, BaseSensorOperator):
             try:
                 yield
             except TaskDeferralTimeout as error:
-                raise self._out_of_time("the job, of which no triggerer told,") from error
+                raise self._out_of_time(_NOT_TOLD) from error
         except AirflowSkipException:
             raise
         except Exception as error:
             if self.never_fail or (self.soft_fail and isinstance(error, AirflowSensorTimeout)):
                 raise AirflowSkipException(str(error)) from error
             raise
+
+
+# The triggerer's part is to end the wait before Airflow does.
+_NOT_TOLD = "no triggerer (airflow triggerer: does one run, and keep up?) has told of the job, which"
 
 
 def _to_json(watch: Watch, context: Context) -> dict[str, Any]:

@@ -13,32 +13,32 @@ In process, with moto::
 Over HTTP, from a test (``with EmulatorServer() as server: ... server.url``) or from the command line
 (``python -m airflow_jobs_provider.testing --port 5055``, steered by an :class:`EmulatorClient`).
 
-Nothing here imports Airflow or the rest of the provider: the emulator judges them.
+In pytest the fixtures of :mod:`airflow_jobs_provider.testing.pytest_plugin` are the shorter way.
+
+The emulator imports neither Airflow nor the rest of the provider: it judges them. To import this package
+imports nothing; what it exports is imported with its first use.
 """
 
 from __future__ import annotations
 
-try:
-    from airflow_jobs_provider.testing import bedrock, cloudtrail, logs, neptune_analytics, quicksight, sts
-    from airflow_jobs_provider.testing.client import EmulatorClient
-    from airflow_jobs_provider.testing.clock import ManualClock
-    from airflow_jobs_provider.testing.control import EmulatorControl
-    from airflow_jobs_provider.testing.engine import Emulator, emulator
-    from airflow_jobs_provider.testing.responses import install
-    from airflow_jobs_provider.testing.server import EmulatorServer
-except ModuleNotFoundError as error:
-    if str(error.name).startswith(__name__):
-        raise
-    raise ImportError(
-        "airflow_jobs_provider.testing needs moto with its server"
-        f" (there is no {error.name}): pip install 'airflow-jobs-provider[testing]'"
-    ) from error
+from typing import TYPE_CHECKING, Any
 
-#: The emulated services: importing its module adds a service.
-SERVICES = (bedrock, cloudtrail, logs, neptune_analytics, quicksight, sts)
+if TYPE_CHECKING:
+    from airflow_jobs_provider.testing.outcomes import AwsJobs
+    from airflow_jobs_provider.testing.services import (
+        SERVICES,
+        Emulator,
+        EmulatorClient,
+        EmulatorControl,
+        EmulatorServer,
+        ManualClock,
+        emulator,
+        install,
+    )
 
 __all__ = [
     "SERVICES",
+    "AwsJobs",
     "Emulator",
     "EmulatorClient",
     "EmulatorControl",
@@ -47,3 +47,24 @@ __all__ = [
     "emulator",
     "install",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # pytest imports this package in every test session of everybody who has the provider: moto is not to cost
+    # them a second each, nor to be missing.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        if name == "AwsJobs":
+            from airflow_jobs_provider.testing import outcomes as module
+        else:
+            # Not both: the emulator is to be had without the provider that it judges.
+            from airflow_jobs_provider.testing import services as module  # type: ignore[no-redef]
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith(__name__):
+            raise
+        raise ImportError(
+            "airflow_jobs_provider.testing needs moto with its server"
+            f" (there is no {error.name}): pip install 'airflow-jobs-provider[testing]'"
+        ) from error
+    return getattr(module, name)

@@ -106,6 +106,7 @@ INGESTION = LifeCycle(
             None, seconds_or_never, "seconds until a token is new again", per_job=False
         ),
     },
+    reason=lambda why: {"failure_reasons": [why]},
 )
 
 

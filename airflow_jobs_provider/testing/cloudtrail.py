@@ -75,6 +75,7 @@ QUERY = LifeCycle(
         "inactive_targets": MISSING_TARGETS,
         "cancel_ended": refusal("InactiveQueryException", "ConflictException"),
     },
+    reason=lambda why: {"error_message": why},
 )
 
 

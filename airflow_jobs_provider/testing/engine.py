@@ -147,11 +147,13 @@ class Emulator(EmulatorControl):
         ids: Mapping[str, str],
         target: tuple[str, ...],
         parameters: Mapping[str, Any],
+        age: float = 0.0,
     ) -> Job:
         """Start a job: by the first script that matches, or by the defaults.
 
         :param target: what it runs on, from the outside in (a knowledge base, a data source): each part of
             the way is a target too, and the whole account is the one with no name.
+        :param age: how many seconds ago that was.
         """
         with self.lock:
             job = Job(
@@ -161,7 +163,7 @@ class Emulator(EmulatorControl):
                 ids=ids,
                 parameters=parameters,
                 settings={**self.settings(life.job_type), **self._scripted(life.job_type, parameters)},
-                created=self.clock.time(),
+                created=self.clock.time() - age,
                 position=next(self._positions),
             )
             for depth in range(len(target) + 1):

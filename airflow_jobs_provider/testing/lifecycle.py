@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -23,10 +23,12 @@ class LifeCycle:
     :param identity: the names of the parameters (or answer members) that identify a job.
     :param phases: the running statuses in order, each with its share of the job's duration (at most
         ``LONGEST_PRELUDE`` seconds); exactly one, the main one, has None: it takes what is left.
-    :param ends: the statuses of an ended job, success first.
+    :param ends: the statuses of an ended job: success, failure, others.
     :param cancelled: the end that a cancel leads to.
     :param stopping: the status while a cancel is under way; None: the job keeps the one that it has.
     :param own_settings: what can be set beyond the settings that every job type has.
+    :param reason: the settings by which a failed job gives a reason; None: the service tells none.
+    :param error_type: the setting that is a failed job's word for it, where the service has one.
     """
 
     job_type: str
@@ -38,6 +40,8 @@ class LifeCycle:
     cancelled: str
     stopping: str | None = None
     own_settings: Mapping[str, Setting] = field(default_factory=dict)
+    reason: Callable[[str], Mapping[str, Any]] | None = None
+    error_type: str | None = None
 
     @cached_property
     def main(self) -> str:
@@ -93,7 +97,8 @@ class LifeCycle:
         """Return until when (seconds after its start) a job is in each running status, and when it ends."""
         duration, timeline = settings["duration"], settings["timeline"]
         lengths = {
-            status: timeline.get(status, min(duration * share, LONGEST_PRELUDE))
+            # No part of a job that never ends is no part of it, and not "not a number".
+            status: timeline.get(status, min(duration * share, LONGEST_PRELUDE) if share else 0.0)
             for status, share in self.phases.items()
             if share is not None
         }

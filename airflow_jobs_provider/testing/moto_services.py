@@ -8,7 +8,7 @@ import sys
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from boto3 import Session
+from botocore.session import Session
 from moto import backend_index
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -63,8 +63,9 @@ def _add_service(response: type[EmulatedResponse]) -> Any:
         def _url_module(self) -> Any:
             return urls
 
-    # Given by hand: botocore lists no regions for some services (neptune-graph).
-    regions = Session().get_available_regions("ec2")
+    # Given by hand: botocore lists no regions for some services (neptune-graph). The profile that a
+    # developer's shell names is not asked for: it need not be there.
+    regions = Session(session_vars={"profile": (None, None, None, None)}).get_available_regions("ec2")
     module = ModuleType(f"moto.{name}")
     backends = BackendDict(Backend, response.service, use_boto3_regions=False, additional_regions=regions)
     setattr(module, f"{name}_backends", backends)

@@ -62,6 +62,12 @@ _IMPORT = {
     "attempt_number": Setting(1, count_from_one, "attemptNumber"),
     "details_delay": Setting(0.0, seconds, "seconds for which the details lag", needs_status="FAILED"),
 }
+
+
+def _reason(why: str) -> dict[str, str]:
+    return {"status_reason": why}
+
+
 IMPORT = LifeCycle(
     job_type="neptune-import",
     service=SERVICE,
@@ -79,6 +85,7 @@ IMPORT = LifeCycle(
     cancelled="CANCELLED",
     stopping="CANCELLING",
     own_settings={**_IMPORT, **_ON_A_GRAPH},
+    reason=_reason,
 )
 CREATE_GRAPH = replace(
     IMPORT,
@@ -105,4 +112,5 @@ EXPORT = LifeCycle(
         "vertices_written": Setting(100, count, "numVerticesWritten at the end"),
         "edges_written": Setting(200, count, "numEdgesWritten at the end"),
     },
+    reason=_reason,
 )

@@ -79,6 +79,8 @@ INGESTION = LifeCycle(
         ),
         "cancel_ended": refusal("success", "ResourceNotFoundException"),
     },
+    reason=lambda why: {"error_message": why},
+    error_type="error_type",
 )
 
 
@@ -208,7 +210,7 @@ class QuickSightEmulation(JobService, QuickSightResponse):
             "IngestionStatus": status,
             "CreatedTime": moment(job.created),
             "RequestSource": "MANUAL",
-            "RequestType": job.parameters["IngestionType"],
+            "RequestType": job.parameters.get("IngestionType", "FULL_REFRESH"),
         }
         if status == "QUEUED":
             record["QueueInfo"] = {

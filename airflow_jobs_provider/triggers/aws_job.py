@@ -142,6 +142,8 @@ class AwsJobTrigger(BaseTrigger):
             return {"error": str(error), "meaning": ErrorKind.NOT_FOUND.value, "code": ""}
         except AwsApiError as error:
             return {"error": str(error), "meaning": error.meaning.value, "code": error.code}
+        except ImportError as error:  # of aiobotocore: the triggerer may be another installation than workers
+            return {"error": str(error), "meaning": ErrorKind.FATAL.value, "code": type(error).__name__}
         return {"snapshot": snapshot.to_json()}
 
     async def _cancel(self) -> None:

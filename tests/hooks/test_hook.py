@@ -33,7 +33,7 @@ def test_one_attempt_whatever_the_user_configures(case: Case, aws: Emulator) -> 
 def test_a_missing_region_is_named(case: Case, aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A newcomer's first error must say what to do."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(AwsApiError, match="no AWS region: give region_name"):
+    with pytest.raises(AwsApiError, match=r"NoRegionError: .* - give region_name"):
         _ = AwsJobHook(case.job_type, aws_conn_id=None).region
 
 
@@ -41,7 +41,7 @@ def test_missing_credentials_are_named(case: Case, aws: Emulator, monkeypatch: p
     """So must the second one."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    with pytest.raises(AwsApiError, match="put credentials or a role into the Airflow connection"):
+    with pytest.raises(AwsApiError, match="put credentials or a role into an Airflow connection"):
         AwsJobHook(case.job_type, aws_conn_id=None).caller_account()
 
 

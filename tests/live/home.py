@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
+QUICK_RETRIES = {
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRIES": "2",
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+}
+"""Settings: Airflow 3.3 may fail a try that resumed quickly (apache/airflow#72716), so it has another one."""
+
 _FOREIGN = ("AWS_", "AIRFLOW", "_AIRFLOW", "PYTHON", "BOTO")
 """Variables that must not leak in: another Airflow's settings, real credentials, an IDE's Python options."""
 

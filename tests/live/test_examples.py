@@ -12,14 +12,18 @@ import pytest
 
 from airflow_jobs_provider.testing import Emulator, EmulatorServer
 from tests.live.airflow import LocalAirflow, aws_connection
-from tests.live.home import REPOSITORY
+from tests.live.home import QUICK_RETRIES, REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 EXAMPLE_DAGS = REPOSITORY / "example_dags"
 # A dozen runs have more to do at a time than one; the sweeper needs an id.
-SETTINGS = {"AIRFLOW__CORE__PARALLELISM": "8", "AIRFLOW__AIRFLOW_JOBS_PROVIDER__DEPLOYMENT_ID": "examples"}
+SETTINGS = {
+    "AIRFLOW__CORE__PARALLELISM": "8",
+    "AIRFLOW__AIRFLOW_JOBS_PROVIDER__DEPLOYMENT_ID": "examples",
+    **QUICK_RETRIES,
+}
 # Started by its schedule and by hand.
 BOTH_WAYS = "example_cloudtrail_lake"
 # Which AWS jobs a run of each DAG starts.

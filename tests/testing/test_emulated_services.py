@@ -46,6 +46,14 @@ def test_every_job_type_is_tested() -> None:
     assert {kind.job_type for kind in KINDS} == set(LIFE_CYCLES)
 
 
+def test_one_that_never_ends(calls: Calls, server: EmulatorServer, clock: ManualClock) -> None:
+    """A time-out would be tested against a job that ends by itself."""
+    server.emulator.configure(calls.kind.job_type, duration=None)
+    ids = calls.start()
+    clock.advance(10 * 24 * 3600)
+    assert calls.status(ids) == calls.kind.main
+
+
 def test_life(calls: Calls, server: EmulatorServer, clock: ManualClock) -> None:
     """A wait would be tested against an order of statuses that the service does not have."""
     running = calls.kind.statuses[:-1]

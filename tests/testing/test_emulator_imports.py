@@ -20,7 +20,9 @@ def run(code: str) -> subprocess.CompletedProcess[str]:
 
 def test_without_moto_one_sentence_says_what_to_install() -> None:
     """A user who forgot the extra would get "No module named moto" from deep inside."""
-    done = run("import sys; sys.modules['moto'] = None; import airflow_jobs_provider.testing")
+    done = run(
+        "import sys; sys.modules['moto'] = None; from airflow_jobs_provider.testing import EmulatorServer"
+    )
     last = done.stderr.strip().splitlines()[-1]
     assert done.returncode == 1
     assert last.startswith("ImportError: ")
@@ -30,7 +32,7 @@ def test_without_moto_one_sentence_says_what_to_install() -> None:
 def test_neither_airflow_nor_the_provider_is_imported() -> None:
     """A judge that shares code with what it judges shares its mistakes."""
     done = run(
-        "import sys, airflow_jobs_provider.testing\n"
+        "import sys\nfrom airflow_jobs_provider.testing import EmulatorServer\n"
         "print([name for name in sys.modules if name.split('.')[0] == 'airflow'\n"
         "       or name.startswith('airflow_jobs_provider.')\n"
         "       and not name.startswith('airflow_jobs_provider.testing')])"

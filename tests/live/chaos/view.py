@@ -62,7 +62,8 @@ class View:
     def is_read(self, instance: Json, job: Json, since: float) -> bool:
         """Whether a trigger has read a task's job since some moment: Airflow can tell it of a mark."""
         deferred = self._deferred.get((instance["dag_run_id"], instance["try_number"]), time.time())
-        return any(self._read.get(value, 0.0) > max(since, deferred) for value in job["ids"].values())
+        own_id = str(list(job["ids"].values())[-1])  # the others are an account's, or a target's
+        return self._read.get(own_id, 0.0) > max(since, deferred)
 
     def wanted_jobs(self) -> dict[str, Json]:
         """Return the running jobs whose end nobody has asked for, by their tasks' targets."""
