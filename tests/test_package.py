@@ -29,7 +29,8 @@ def modules(*folders: str) -> list[str]:
 HEAVY = """
 import importlib, json, sys
 import airflow.sdk.bases.operator, airflow.sdk.bases.sensor
-heavy = ("boto3", "botocore", "aiobotocore", "airflow.providers.amazon", "moto", "openlineage")
+heavy = ("boto3", "botocore", "aiobotocore", "moto", "openlineage")
+heavy += ("airflow.providers.amazon", "airflow.providers.common.compat", "airflow.providers.openlineage")
 before = set(sys.modules)  # Airflow itself reads the metadata of every installed provider
 found = {}
 for module in sys.argv[1:]:

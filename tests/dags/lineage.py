@@ -1,4 +1,4 @@
-"""Jobs with outlets in each way of waiting, a job that fails, and a DAG that is run by what they refresh."""
+"""Outlets in each way of waiting, one mapped; a job that fails; DAGs that are run by what was refreshed."""
 
 from __future__ import annotations
 
@@ -14,13 +14,9 @@ SEEN = Asset("seen")
 
 with DAG("lineage", schedule=None):
     sales = QuickSightCreateIngestionOperator(task_id="worker", data_set_id="sales", outlets=[SALES])
-    sync = BedrockStartIngestionJobOperator(
-        task_id="deferred",
-        knowledge_base_id="KB12345678",
-        data_source_id="DS12345678",
-        deferrable=True,
-        outlets=[SYNCED],
-    )
+    BedrockStartIngestionJobOperator.partial(
+        task_id="deferred", knowledge_base_id="KB12345678", deferrable=True, outlets=[SYNCED]
+    ).expand(data_source_id=["DS12345678"])
     wait = QuickSightIngestionSensor(
         task_id="sensor",
         data_set_id="sales",
@@ -29,7 +25,7 @@ with DAG("lineage", schedule=None):
         outlets=[SEEN],
     )
     sales >> wait
-    fail = QuickSightCreateIngestionOperator(task_id="fails", data_set_id="broken", deferrable=True)
+    QuickSightCreateIngestionOperator(task_id="fails", data_set_id="broken", deferrable=True)
 
 
 def reader(dag_id: str, schedule: list[Asset | AssetAlias]) -> None:
