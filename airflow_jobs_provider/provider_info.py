@@ -22,6 +22,13 @@ _SERVICES = {
     ),
 }
 
+# As the job types' lineage has them; handler None: Airflow takes such a URI as it is.
+_ASSET_URIS = {
+    "schemes": ["bedrock", "cloudtrail", "cloudwatch-logs", "neptune-graph", "quicksight"],
+    "handler": None,
+    "to_openlineage_converter": f"{_PACKAGE}.lineage.to_openlineage",
+}
+
 _CONFIG = {
     _PACKAGE: {
         "description": "Settings of the provider of AWS jobs.",
@@ -61,6 +68,7 @@ def get_provider_info() -> dict[str, Any]:
         "sensors": _of_each_service("sensors"),
         "hooks": _shared("hooks.aws_job", *_SERVICES),
         "triggers": [*_shared("triggers.aws_job", *_SERVICES), *_shared("triggers.task", *_SERVICES)],
+        "asset-uris": [_ASSET_URIS],
         "extra-links": [f"{_PACKAGE}.links.aws_job.AwsJobLink"],
     }
 

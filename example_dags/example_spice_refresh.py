@@ -9,7 +9,7 @@ import logging
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
-from airflow.sdk import DAG, Param, task
+from airflow.sdk import DAG, AssetAlias, Param, task
 
 from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator
 from airflow_jobs_provider.retry import AwsJobRetryPolicy
@@ -31,6 +31,8 @@ refresh runs, its task is deferred and holds no worker. Clearing or failing a ta
   too, against 32 in 24 hours for a data set (8 in Standard edition). If they are used up, a retry waits until
   the next one is free, for up to six hours; with the right `quicksight:ListIngestions` it knows when that is.
 * **Alerts**: once for a data set that is not refreshed, when no retry is left or none is worth it.
+* **What comes next**: `example_spice_refreshed` runs when data sets are refreshed, and reads how many rows
+  they have.
 * **Tests**: `example_dags/tests/test_example_spice_refresh.py`
 """
 
@@ -85,6 +87,7 @@ with DAG(
         execution_timeout=timedelta(hours=2),
         retries=2,
         retry_policy=WORTH_ANOTHER_REFRESH,
+        outlets=[AssetAlias("spice_refreshed")],
         on_failure_callback=alert,
     ).expand(data_set_id=data_sets())
 

@@ -188,10 +188,22 @@ def lists(_: Sequence[str]) -> str:
     return "\n".join([*rows, ""])
 
 
+def lineage(_: Sequence[str]) -> str:
+    """Return the table of what jobs read and write, and of the figures that tell how much."""
+    rows = ["| job type | reads | writes | figures |", "|---|---|---|---|"]
+    for name, job_type in JOB_TYPES.items():
+        told = job_type.lineage
+        cells = ("<br>".join(f"`{each}`" for each in part) for part in (told.reads, told.writes))
+        figures = ", ".join(f"`{each}`" for each in told.figures)
+        rows.append(f"| `{name}` | {' | '.join(cells)} | {figures} |")
+    return "\n".join([*rows, ""])
+
+
 MAKERS: dict[str, Callable[[Sequence[str]], str]] = {
     "policy": policy,
     "failures": failures,
     "jobs": jobs,
+    "lineage": lineage,
     "lists": lists,
     "reference": reference,
     "readings": readings,

@@ -180,7 +180,15 @@ def test_line_counts_are_true() -> None:
     """A guide whose figures are wrong is not believed in the rest either."""
     page = ROOT / "docs" / "adding-a-job-type.md"
     rows = re.findall(r"\| \[`?[^\]]*`?\]\(([^)#]+)\) \| (\d+) \|", page.read_text())
-    added_to = {"kinds.py", "__init__.py", "provider_info.py", "cases.py", "job_types.py", "test_examples.py"}
+    added_to = {
+        "kinds.py",
+        "__init__.py",
+        "provider_info.py",
+        "cases.py",
+        "job_types.py",
+        "test_examples.py",
+        "lineage.py",
+    }
     whole = [(path, int(lines)) for path, lines in rows if Path(path).name not in added_to]
     assert len(whole) >= 6
     for path, lines in whole:

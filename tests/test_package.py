@@ -29,7 +29,8 @@ def modules(*folders: str) -> list[str]:
 HEAVY = """
 import importlib, json, sys
 import airflow.sdk.bases.operator, airflow.sdk.bases.sensor
-heavy = ("boto3", "botocore", "aiobotocore", "airflow.providers.amazon", "moto")
+heavy = ("boto3", "botocore", "aiobotocore", "moto", "openlineage")
+heavy += ("airflow.providers.amazon", "airflow.providers.common.compat", "airflow.providers.openlineage")
 before = set(sys.modules)  # Airflow itself reads the metadata of every installed provider
 found = {}
 for module in sys.argv[1:]:
@@ -63,7 +64,16 @@ def test_airflow_lists_the_provider() -> None:
 
     manager = ProvidersManager()  # type: ignore[no-untyped-call]
     info = manager.providers["airflow-jobs-provider"].data
-    for part in ("integrations", "config", "operators", "sensors", "hooks", "triggers", "extra-links"):
+    for part in (
+        "integrations",
+        "config",
+        "operators",
+        "sensors",
+        "hooks",
+        "triggers",
+        "asset-uris",
+        "extra-links",
+    ):
         assert info[part], part
     assert "airflow_jobs_provider.links.aws_job.AwsJobLink" in manager.extra_links_class_names
 
@@ -104,6 +114,7 @@ def test_example_dags_load() -> None:
         "example_nightly_load",
         "example_quicksight",
         "example_spice_refresh",
+        "example_spice_refreshed",
         "example_sweeper",
     }
 

@@ -8,6 +8,7 @@ nor what StopIngestionJob says of a job that has ended: both were seen in public
 from __future__ import annotations
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.lineage import Lineage
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.jobs.parts import (
     Discovery,
@@ -165,6 +166,19 @@ BEDROCK_INGESTION = JobType(
                 "list_data_sources",
             ),
             "*": ("list_knowledge_bases",),
+        },
+    ),
+    lineage=Lineage(
+        id="ingestion_job_id",
+        reads=("bedrock://{region}/{knowledge_base_id}/{data_source_id}",),
+        writes=("bedrock://{region}/{knowledge_base_id}",),
+        figures={
+            "documents_scanned": "statistics.numberOfDocumentsScanned",
+            "documents_new": "statistics.numberOfNewDocumentsIndexed",
+            "documents_modified": "statistics.numberOfModifiedDocumentsIndexed",
+            "documents_deleted": "statistics.numberOfDocumentsDeleted",
+            "documents_failed": "statistics.numberOfDocumentsFailed",
+            "documents_skipped": "statistics.numberOfDocumentsSkipped",
         },
     ),
 )

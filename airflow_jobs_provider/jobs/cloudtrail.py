@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.lineage import Lineage
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.jobs.parts import (
     Aftermath,
@@ -32,6 +33,7 @@ _DESCRIBE = Operation(method="describe_query", parameters=_IDENTITY, optional=_S
 # A statement names the event data stores that it reads by the last part of their ARNs; any of them will do.
 # No other name has hyphens, unless it is quoted.
 _NAMED_STORE = r"""(?i)\b(?:from|join)\s+["'`]?([0-9a-z]+(?:-[0-9a-z]+){2,})\b"""
+_WITHIN = {"event_data_store": ("query_statement", _NAMED_STORE)}
 
 
 def _row(item: list[dict[str, str]]) -> dict[str, Any]:
@@ -112,7 +114,7 @@ CLOUDTRAIL_QUERY = JobType(
     # CloudTrail Lake takes every Trino SELECT; AWS's own samples begin with a comment like this one.
     comment=Comment("query_statement", "/* {} */", "InvalidQueryStatementException"),
     search=Search(
-        within={"event_data_store": ("query_statement", _NAMED_STORE)},
+        within=_WITHIN,
         since="StartTime",
         reads={"query": _DESCRIBE},
         created="CreationTime",
@@ -174,5 +176,18 @@ CLOUDTRAIL_QUERY = JobType(
             ),
         },
         key=("kms:Decrypt", "kms:GenerateDataKey"),
+    ),
+    lineage=Lineage(
+        id="query_id",
+        reads=("cloudtrail://{region}/{event_data_store}",),
+        writes=("{delivery_s3_uri}",),
+        within=_WITHIN,
+        told={"delivery_s3_uri": "DeliveryS3Uri"},
+        figures={
+            "events_scanned": "QueryStatistics.EventsScanned",
+            "events_matched": "QueryStatistics.EventsMatched",
+            "bytes_scanned": "QueryStatistics.BytesScanned",
+            "milliseconds": "QueryStatistics.ExecutionTimeInMillis",
+        },
     ),
 )

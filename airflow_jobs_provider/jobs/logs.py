@@ -1,6 +1,7 @@
 """CloudWatch Logs Insights query (botocore model, API reference): one call reads its status and its rows."""
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.lineage import Lineage
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.jobs.parts import Comment, Iam, OneOf, Operation, Parameter, Results, Search
 from airflow_jobs_provider.jobs.run import JobState
@@ -58,4 +59,14 @@ LOGS_QUERY = JobType(
     errors={"ResourceNotFoundException": ErrorKind.NOT_FOUND},
     console="https://{region}.console.{domain}/cloudwatch/home?region={region}#logsV2:logs-insights",
     iam=Iam(prefix="logs", resources=_RIGHTS),
+    lineage=Lineage(
+        id="query_id",
+        reads=tuple(f"cloudwatch-logs://{{region}}/{{{name}}}" for name in _GROUPS),
+        figures={
+            "rows": _TOTAL,
+            "records_scanned": "statistics.recordsScanned",
+            "records_matched": "statistics.recordsMatched",
+            "bytes_scanned": "statistics.bytesScanned",
+        },
+    ),
 )

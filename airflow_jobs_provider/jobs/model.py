@@ -12,6 +12,7 @@ from typing import Any
 
 from airflow_jobs_provider.jobs import console
 from airflow_jobs_provider.jobs.errors import COMMON_ERRORS, ErrorKind
+from airflow_jobs_provider.jobs.lineage import Lineage
 from airflow_jobs_provider.jobs.parts import (
     Aftermath,
     Comment,
@@ -72,6 +73,7 @@ class JobType:
     :param console: console URL with ``{region}``, ``{domain}`` and the ids. Without ``{domain}`` the link
         is known for the ``aws`` partition only.
     :param iam: the rights needed.
+    :param lineage: which data it reads and writes, and how much.
     """
 
     name: str
@@ -111,6 +113,7 @@ class JobType:
     quota_window: QuotaWindow | None = None
     console: str | None = None
     iam: Iam
+    lineage: Lineage
 
     @property
     def derived(self) -> tuple[str, ...]:

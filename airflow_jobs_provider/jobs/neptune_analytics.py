@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.lineage import Lineage
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.jobs.parts import Aftermath, Iam, Loss, Operation, Overview, Parameter, Search
 from airflow_jobs_provider.jobs.run import JobState
@@ -113,6 +114,7 @@ _ALL_IMPORTS, _ALL_EXPORTS = (
 _LISTED = {"role_arn": "roleArn", "format": "format", "parquet_type": "parquetType"}
 _LISTED_IMPORT = {"source": "source", **_LISTED}
 _LISTED_EXPORT = {"destination": "destination", "kms_key_identifier": "kmsKeyIdentifier", **_LISTED}
+_DATA = "neptune-graph://{region}/{graph_identifier}"
 
 NEPTUNE_IMPORT = JobType(
     name="neptune-import",
@@ -196,6 +198,18 @@ NEPTUNE_IMPORT = JobType(
             ),
         },
         passes_role="neptune-graph.amazonaws.com",
+    ),
+    lineage=Lineage(
+        id="task_identifier",
+        reads=("{source}",),
+        writes=(_DATA,),
+        told={"graph_identifier": "graphId", "source": "source"},
+        figures={
+            "statements": "importTaskDetails.statementCount",
+            "dictionary_entries": "importTaskDetails.dictionaryEntryCount",
+            "errors": "importTaskDetails.errorCount",
+            "seconds": "importTaskDetails.timeElapsedSeconds",
+        },
     ),
 )
 
@@ -344,5 +358,16 @@ NEPTUNE_EXPORT = replace(
             ),
         },
         passes_role="neptune-graph.amazonaws.com",
+    ),
+    lineage=Lineage(
+        id="task_identifier",
+        reads=(_DATA,),
+        writes=("{destination}",),
+        told={"graph_identifier": "graphId", "destination": "destination"},
+        figures={
+            "vertices_written": "exportTaskDetails.numVerticesWritten",
+            "edges_written": "exportTaskDetails.numEdgesWritten",
+            "seconds": "exportTaskDetails.timeElapsedSeconds",
+        },
     ),
 )

@@ -7,6 +7,7 @@ Shapes and statuses are the botocore model's; the meaning of codes is from the Q
 from __future__ import annotations
 
 from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.lineage import Lineage
 from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.jobs.parts import (
     Discovery,
@@ -140,5 +141,18 @@ QUICKSIGHT_INGESTION = JobType(
             ),
             "*": ("list_ingestions", "list_data_sets"),
         },
+    ),
+    lineage=Lineage(
+        id="ingestion_id",
+        writes=("quicksight://{region}/{aws_account_id}/{data_set_id}",),
+        figures={
+            "rows_ingested": "RowInfo.RowsIngested",
+            "rows_dropped": "RowInfo.RowsDropped",
+            "rows_in_data_set": "RowInfo.TotalRowsInDataset",
+            "bytes_ingested": "IngestionSizeInBytes",
+            "seconds": "IngestionTimeInSeconds",
+        },
+        rows="rows_ingested",
+        size="bytes_ingested",
     ),
 )

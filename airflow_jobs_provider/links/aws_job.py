@@ -24,8 +24,8 @@ class AwsJobLink(BaseOperatorLink):
 
     def persist(self, operator: AwsJobOperator, ti: Any, run: JobRun) -> None:
         """Store the link now: Airflow 3.3 itself stores links only when the task's process ends."""
+        operator.known_job = run
         url = job_type_of(run).console_url(run)
-        operator.has_link = url is not None
         if url is not None:
             ti.xcom_push(key=self.xcom_key, value=url)
 

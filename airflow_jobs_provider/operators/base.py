@@ -16,10 +16,11 @@ from airflow.sdk.exceptions import (
 
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, JobNotFoundError, name, not_cancelled
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
+from airflow_jobs_provider.lineage import LineageOperator
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
 from airflow_jobs_provider.operators.common import PATIENCE
-from airflow_jobs_provider.operators.deferral import DeferringOperator, broken_off
+from airflow_jobs_provider.operators.deferral import broken_off
 from airflow_jobs_provider.operators.handover import ended_instead
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.marks import marks_jobs
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _TIMED_OUT = "Trigger timeout"
 
 
-class StartJobOperator(DeferringOperator):
+class StartJobOperator(LineageOperator):
     """Start an AWS job, wait for it, and cancel it when the task no longer wants it.
 
     :param wait_for_completion: wait until the job has ended, and fail if it failed.
@@ -143,7 +144,7 @@ class StartJobOperator(DeferringOperator):
         if record is None or record.run is None or not record.is_of(context["ti"]):
             return super().resume_execution(next_method, next_kwargs, context)
         self._held = HeldJob(self.log, killed=self._killed_early)
-        self.has_link = self.job_type.console_url(record.run) is not None
+        self.known_job = record.run
         try:
             snapshot = self.look(record.run, record.started_at, PATIENCE, self._held.sleep)
         except AwsJobError as error:

@@ -45,8 +45,8 @@ class AwsJobOperator(AwsOperator):
     # The operation of the job type whose parameters a named class takes: start, describe or cancel.
     takes: ClassVar[str]
     operator_extra_links = (AwsJobLink(),)
-    # Whether this process knows of a job, and so of a link to it.
-    has_link = False
+    # The job that this process knows of: no part of the task's definition.
+    known_job: JobRun | None = None
 
     def __init__(
         self,
@@ -123,6 +123,12 @@ class AwsJobOperator(AwsOperator):
         run = self.job_type.run_of(self.parameters(self.job_type.describe), self.hook.region)
         assert run is not None  # noqa: S101 - the identity's parameters are required
         return run
+
+    @property
+    def has_link(self) -> bool:
+        """Whether this process knows of a job, and the console of a page for it."""
+        run = self.known_job
+        return run is not None and job_type_of(run).console_url(run) is not None
 
     @property
     def settles(self) -> bool:

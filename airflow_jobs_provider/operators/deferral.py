@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout
 
 from airflow_jobs_provider.exceptions import AwsApiError, JobNotFoundError, name
-from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.operators.packing import pack
@@ -85,7 +84,7 @@ class DeferringOperator(TriggeredOperator):
         if not isinstance(known, Mapping) or "run" not in known:
             raise ValueError(f"event must name the job that this task waits for, not {event!r}")
         waited = Wait.from_json(known)
-        self.has_link = job_type_of(waited.run).console_url(waited.run) is not None
+        self.known_job = waited.run
         return waited
 
     def read_event(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk import BaseOperator
 from airflow.sdk.listener import get_listener_manager
 
 from airflow_jobs_provider.operators.checks import is_literal
@@ -101,4 +100,5 @@ def has_listeners() -> bool:
 
 
 def _is_overridden(operator: TriggeredOperator, method: str) -> bool:
-    return getattr(type(operator), method) is not getattr(BaseOperator, method)
+    module: str = getattr(type(operator), method).__module__
+    return not module.startswith(("airflow.sdk.", "airflow_jobs_provider."))

@@ -19,9 +19,10 @@ from airflow.sdk.exceptions import (
 
 from airflow_jobs_provider.exceptions import AwsApiError, name
 from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.lineage import LineageOperator
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.checks import check_flags, check_seconds
-from airflow_jobs_provider.operators.deferral import DEFERRAL_MARGIN, DeferringOperator
+from airflow_jobs_provider.operators.deferral import DEFERRAL_MARGIN
 from airflow_jobs_provider.waiting import Wait
 from airflow_jobs_provider.watch import Watch
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 _KEY = "aws_job_watch"
 
 
-class JobSensor(DeferringOperator, BaseSensorOperator):
+class JobSensor(LineageOperator, BaseSensorOperator):
     """Wait until an AWS job has succeeded; fail as soon as it has failed or was cancelled.
 
     :param poke_interval: seconds (or ``timedelta``) between two readings of the job; deferred, a young job is
@@ -157,7 +158,7 @@ class JobSensor(DeferringOperator, BaseSensorOperator):
         if known is not None and known["ti_id"] == str(ti.id):
             run = JobRun.from_json(known["run"])
             watch = Watch(run, self.log, known["started_at"], known["status"], known["said_at"])
-            self.has_link = self.job_type.console_url(run) is not None
+            self.known_job = run
             watch.over_since = known["over_since"]
             watch.errors.said_at.update(known["error_said_at"])
             return watch

@@ -210,6 +210,20 @@ def test_paths_find_something(job_type: JobType, model: Any) -> None:
         assert path is None or jmespath.search(path, jmespath.search(job_type.start.record, started)), name
 
 
+def test_lineage_is_told_by_the_record(job_type: JobType, model: Any) -> None:
+    """A figure that is never found is a column that stays empty, and nobody knows why."""
+    lineage = job_type.lineage
+    answer = example(model.operation_model(job_type.describe.api_name).output_shape)
+    record = jmespath.search(job_type.describe.record, answer)
+    for path in (*lineage.figures.values(), *lineage.told.values()):
+        assert jmespath.search(path, record) not in (None, "", []), path
+    known = {"region", *job_type.identity, *job_type.start.parameters, *lineage.within, *lineage.told}
+    for uri in (*lineage.reads, *lineage.writes):
+        assert set(re.findall(r"{(\w+)}", uri)) <= known, uri
+    assert lineage.id in job_type.identity
+    assert {lineage.rows, lineage.size} <= {None, *lineage.figures}
+
+
 def test_the_rest_of_the_record_is_there(job_type: JobType, model: Any) -> None:
     """What is kept from XCom, and what a list is searched for, must be called as the API calls it."""
     shape = model.operation_model(job_type.describe.api_name).output_shape

@@ -28,6 +28,7 @@ SETTINGS = {
 BOTH_WAYS = "example_cloudtrail_lake"
 # Which AWS jobs a run of each DAG starts.
 STARTS: dict[str, dict[str, int]] = {
+    "example_spice_refreshed": {},  # first: a DAG that is paused hears of no refresh
     "example_bedrock": {"bedrock-ingestion": 1},
     "example_bedrock_three_tasks": {"bedrock-ingestion": 1},
     "example_cloudtrail_lake": {"cloudtrail-query": 1},
@@ -140,6 +141,20 @@ def test_the_sweeper_looks_and_leaves_alone_what_runs(ran: Ran) -> None:
         found = ran.airflow.xcom("example_sweeper", run_id, task_id)
         assert {job["verdict"] for job in found} <= {"young"}
         assert "of others; on" in ran.airflow.log("example_sweeper", run_id, task_id)
+
+
+def test_what_is_refreshed_runs_the_next_dag(ran: Ran) -> None:
+    """A DAG that waits for data sets, and does not hear how many rows they have, has to ask AWS itself."""
+
+    def reported() -> dict[str, int] | None:
+        rows: dict[str, int] = {}
+        for run in ran.airflow.runs("example_spice_refreshed"):
+            if run["run_type"] == "asset_triggered" and run["state"] == "success":
+                rows |= ran.airflow.xcom("example_spice_refreshed", run["dag_run_id"], "report")
+        return rows if len(rows) == 3 else None
+
+    rows = ran.airflow.wait_until(reported, 60, lambda: "not every refresh has run the next DAG", "scheduler")
+    assert rows == dict.fromkeys(("sales", "inventory", "web-traffic"), 1000)
 
 
 def test_a_query_is_about_the_day_before_its_run(ran: Ran) -> None:

@@ -22,7 +22,7 @@ def deferred(case: Case, context: Context, **options: Any) -> Any:
     with pytest.raises(TaskDeferred):
         operator.execute(context)
     # Airflow asks for links last; the console's would be asked of a real Airflow.
-    operator.has_link = False
+    operator.known_job = None
     return operator
 
 
