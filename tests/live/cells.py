@@ -143,7 +143,10 @@ class Cell(Target):
         return self.airflow.log(self.dag_id, self.run_id, task_id, try_number, self._index(task_id))
 
     def logs(self, task_id: str = "job") -> str:
-        """Return what all tries of a task have logged: Airflow may have failed one that resumed quickly."""
+        """Return what all tries of a task have logged.
+
+        Airflow may have failed one that resumed quickly, or, when it had just begun, one that never ran.
+        """
         return "\n".join(self.log(number, task_id) for number in (1, 2, 3))
 
     def process(self) -> Process:

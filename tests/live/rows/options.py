@@ -100,11 +100,11 @@ def kept_and_cleared_in_the_start(cell: Cell, mode: str) -> None:
     cell.start_slowly(f"{mode}_keep")
     cell.clear()
     cell.until(
-        lambda: "goes on, as cancel_on_kill is off" in cell.log(2) or "it may be running" in cell.log(2),
+        lambda: "goes on, as cancel_on_kill is off" in cell.logs() or "it may be running" in cell.logs(),
         "the old job is logged",
     )
     if cell.live.exclusive:
-        cell.until(lambda: "is busy" in cell.log(2), "the target is busy")
+        cell.until(lambda: "is busy" in cell.logs(), "the target is busy")
         cell.succeed(cell.jobs()[0])
     cell.until(lambda: len(cell.jobs()) == 2, "a second job")
     end_all(cell)
@@ -116,7 +116,7 @@ def kept_and_cleared_in_the_start(cell: Cell, mode: str) -> None:
 def kept_and_trigger_fails(cell: Cell, mode: str) -> None:
     """Its author has said so."""
     cell.start(f"{mode}_keep_with_a_trigger_that_fails")
-    cell.until(lambda: "taking over" in cell.log(2), "the job is taken over")
+    cell.until(lambda: "taking over" in cell.logs(), "the job is taken over")
     cell.sees("failed", try_number=2)
     assert "may go on: it is not to be cancelled with this task" in cell.logs()
     assert cell.history() == ["running"]

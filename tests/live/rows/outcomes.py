@@ -38,6 +38,6 @@ def succeeds_with_the_only_job(cell: Cell) -> None:
 
 def goes_on_with_the_only_job(cell: Cell) -> None:
     """See the next try take the job over, and succeed with it."""
-    cell.until(lambda: "taking over" in cell.log(2), "the job is taken over")
+    cell.until(lambda: "taking over" in cell.logs(), "the job is taken over")
     cell.succeed(cell.jobs()[0])
     succeeds_with_the_only_job(cell)
