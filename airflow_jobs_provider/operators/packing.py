@@ -29,6 +29,10 @@ def pack(operator: TriggeredOperator) -> str:
     cls = type(operator)
     try:
         arguments = {name: getattr(operator, name) for name in (*_AIRFLOWS, *_own_arguments(cls))}
+        # Rendered ones: what is made anew takes them for an author's own.
+        for name, parameter in cls.job_type.parameters.items():
+            if name in arguments:
+                arguments[name] = parameter.value.rendered(arguments[name])
         apart = {name: getattr(operator, name) for name in _APART}
         return json.dumps(
             {"operator": f"{cls.__module__}.{cls.__name__}", "arguments": arguments, **apart},

@@ -79,8 +79,17 @@ class TriggeredOperator(AwsJobOperator):
         :param event: of a wait for a job; without one, the task begins anew, with what was recorded of it.
         :returns: see ``execute``.
         """
+        # The triggerer has begun, whatever the DAG says by now: its records are where it can write them.
+        self.start_from_trigger = True
         if isinstance(event, Mapping) and "run" in event:
             return self.execute_complete(context, event)  # type: ignore[attr-defined]
+        return self.start_again(context)
+
+    def start_again(self, context: Context, **_: object) -> Any:
+        """Begin anew, later.
+
+        :returns: see ``execute``.
+        """
         return self.execute(context)
 
     @property

@@ -30,19 +30,22 @@ async def ended(packed: str, ti: Any, run: JobRun, snapshot: JobSnapshot, log: L
     :param packed: the task's operator.
     :param ti: the task instance, as the triggerer knows it.
     """
-    operator = unpack(packed)
     tether = Tether()
-    lend_hooks(operator, tether)
     try:
+        operator = unpack(packed)
+        lend_hooks(operator, tether)
         result = await tether.run(lambda: operator.conclude(run, snapshot))
     except AwsJobError as error:
         return failed(operator, error, log)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the job has ended: a broken trigger says less
+        log.warning("a worker ends the task: %r", error)
+        return None
     finally:
         tether.let_go()
     return await succeeded(operator, ti, result, log)
 
 
-def failed(operator: TriggeredOperator, error: Exception, log: Log) -> TriggerEvent | None:
+def failed(operator: TriggeredOperator, error: BaseException, log: Log) -> TriggerEvent | None:
     """Return what fails a task; ``None`` where a worker is to deal with the failure."""
     if FAILURE in operator.worker_for:
         return None

@@ -196,3 +196,26 @@ def test_a_class_of_a_dag_file_is_refused(case: Case) -> None:
     local = type("Local", (case.start_class,), {"__module__": "unusual_prefix_0f_dag"})
     with pytest.raises(ValueError, match=r"^the triggerer cannot import Local from a DAG file"):
         local(task_id="a", **case.target, **ENDS)
+
+
+@of(lambda case: "aws_account_id" in case.job_type.identity)
+async def test_a_number_of_a_native_template_is_a_string(
+    case: Case, aws: Emulator, airflow: Supervisor
+) -> None:
+    """With render_template_as_native_obj Airflow makes a number of an account."""
+    aws.configure(case.name, duration=60)
+    operator = sensor_of(case, aws)
+    operator.aws_account_id = int(operator.aws_account_id)
+    trigger = hand_over(operator)
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await event(trigger), TaskSuccessEvent)
+
+
+async def test_a_copy_that_cannot_be_made_is_a_workers(case: Case, aws: Emulator) -> None:
+    """The triggerer may be another installation than the workers."""
+    aws.configure(case.name, duration=60)
+    trigger = hand_over(case.start(**ENDS))
+    assert trigger.packed is not None
+    trigger.packed = trigger.packed.replace('"operator": "', '"operator": "not_there.')
+    aws.settle(case.name, {}, case.succeeded)
+    assert (await event(trigger)).payload["snapshot"]["status"] == case.succeeded

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -434,3 +435,75 @@ def test_a_copy_is_the_same(case: Case) -> None:
         copy = unpack(operator.start_trigger_args.trigger_kwargs["packed"])
         for name in (*operator.template_fields, "multiple_outputs", "deferrable", "end_from_trigger"):
             assert getattr(copy, name) == getattr(operator, name)
+
+
+async def test_a_time_out_before_the_start_fails_it(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's time-out is no Exception: the task would fail as that of a broken trigger."""
+
+    def late(*_: object) -> None:
+        raise AirflowTaskTimeout("no job could be started within execution_timeout")
+
+    monkeypatch.setattr(case.start_class, "execute", late)
+    assert isinstance(await event(trigger(case.start(**WORKERLESS), ti)), TaskFailedEvent)
+    fired = await event(trigger(case.start(**STARTS), ti))
+    assert type(fired) is TriggerEvent
+    assert fired.payload is None
+    ti.start_date -= timedelta(hours=2)
+    operator = case.start(**STARTS, execution_timeout=timedelta(hours=1))
+    with pytest.raises(AirflowTaskTimeout, match="no job could be started"):
+        operator.go_on(Context(ti), None)
+    assert aws.jobs() == []
+
+
+async def test_what_the_store_has_of_an_earlier_try_is_not_this_ones(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """A worker has ended the try before the clear, and left its record where it outlives that."""
+    aws.configure(case.name, duration=60)
+    running = await begun(trigger(case.start(**STARTS), ti), aws)
+    aws.settle(case.name, {}, case.succeeded)
+    ti.xcoms = airflow.pulled
+    context = Context(ti)
+    case.start(**STARTS).go_on(context, (await running).payload)
+    assert context["task_state_store"].values
+    await ownership_push(airflow, ti.xcoms["aws_job"])
+    later = context.cleared()
+    later["ti"].state = "deferred"
+    made = trigger(case.start(**STARTS), later["ti"])
+    await die(await begun(made, aws), made)
+    later["ti"].xcoms = airflow.pulled
+    with pytest.raises(AirflowTaskTimeout):
+        case.start(**STARTS).resume_execution("__fail__", {"error": "Trigger timeout"}, later)
+    assert [job["status"] for job in aws.jobs()] == [case.succeeded, case.cancelled]
+
+
+async def test_templates_without_values_are_a_workers(case: Case, aws: Emulator, ti: TaskInstance) -> None:
+    """The DAG was changed while the task waits: nothing may be started with braces in its parameters."""
+    made = trigger(case.start(**WORKERLESS, region_name="{{ params.region }}"), ti)
+    fired = await event(made)
+    assert type(fired) is TriggerEvent
+    assert fired.payload is None
+    assert aws.journal() == []
+
+
+async def test_a_worker_goes_on_although_the_dag_says_otherwise_by_now(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """The author has left the mode out while the job runs: it is the one that is found."""
+    aws.configure(case.name, duration=60)
+    made = trigger(case.start(**WORKERLESS), ti)
+    await die(await begun(made, aws), made)
+    ti.xcoms = airflow.pulled
+    with pytest.raises(TaskDeferred):
+        case.start(deferrable=True).go_on(Context(ti), None)
+    assert only_job(aws)["cancels"] == 0
+
+
+async def test_what_is_not_there_is_not_empty(case: Case, aws: Emulator, ti: TaskInstance) -> None:
+    """A DAG's templates are strict: a misspelled param must not start a job elsewhere."""
+    operator = case.start(**WORKERLESS, region_name="eu-west-1{{ params.missing }}")
+    fired = await event(trigger(operator, ti, {"params": {}}))
+    assert type(fired) is TriggerEvent
+    assert aws.journal() == []
