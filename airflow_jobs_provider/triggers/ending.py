@@ -12,6 +12,7 @@ from airflow_jobs_provider.exceptions import AwsJobError
 from airflow_jobs_provider.operators.modes import FAILURE, SUCCESS
 from airflow_jobs_provider.operators.packing import unpack
 from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
+from airflow_jobs_provider.triggers.xcoms import push
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 # As in a worker: the key under which others find what a task returns.
 _RESULT = "return_value"
-# Seconds for one XCom: the triggerer's supervisor may be busy, and does not answer what it does not know.
-PATIENCE = 120.0
 
 
 async def ended(packed: str, ti: Any, run: JobRun, snapshot: JobSnapshot, log: Log) -> TriggerEvent | None:
@@ -65,21 +64,3 @@ async def succeeded(operator: TriggeredOperator, ti: Any, result: Any, log: Log)
             log.warning("a worker ends the task, as its result could not be stored: %r", error)
             return None
     return TaskSuccessEvent()
-
-
-async def push(ti: Any, key: str, value: Any) -> None:
-    """Store an XCom by way of the configured backend.
-
-    Those of an event are written past it, and as JSON in JSON: whoever pulls them gets text (Airflow 3.3).
-    """
-    from airflow.sdk.execution_time.xcom import XCom
-
-    stored = XCom.aset(
-        key=key,
-        value=value,
-        dag_id=ti.dag_id,
-        task_id=ti.task_id,
-        run_id=ti.run_id,
-        map_index=-1 if ti.map_index is None else ti.map_index,
-    )
-    await asyncio.wait_for(stored, PATIENCE)

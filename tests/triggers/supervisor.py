@@ -36,6 +36,10 @@ class Supervisor:
             return comms.TaskStatesResult(task_states={run_id: {task_id: self.state}})
         return await asyncio.Event().wait()
 
+    def send(self, message: Any) -> Any:
+        """Answer a thread; Airflow refuses the event loop's own."""
+        return asyncio.run(self.asend(message))
+
     @property
     def pulled(self) -> dict[str, Any]:
         """The XComs as others pull them."""

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
+from airflow.sdk.execution_time import comms, task_runner
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_jobs_provider.exceptions import AwsApiError
@@ -343,7 +345,7 @@ async def test_a_kill_after_the_next_try_has_begun_cancels_the_old_job(
 
 async def ownership_push(airflow: Supervisor, value: Any) -> None:
     """Store what another try has recorded."""
-    from airflow_jobs_provider.triggers.ending import push
+    from airflow_jobs_provider.triggers.xcoms import push
 
     await push(TaskInstance(), ownership.XCOM_KEY, value)
 
@@ -507,3 +509,45 @@ async def test_what_is_not_there_is_not_empty(case: Case, aws: Emulator, ti: Tas
     fired = await event(trigger(operator, ti, {"params": {}}))
     assert type(fired) is TriggerEvent
     assert aws.journal() == []
+
+
+class Backend(BaseXCom):
+    """One that asks Airflow for a connection, and keeps values elsewhere."""
+
+    kept: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def serialize_value(cls, value: Any, *, key: str | None = None, **_: Any) -> Any:  # type: ignore[override]
+        """Keep a value."""
+        cls.ask()
+        cls.kept[str(key)] = value
+        return str(key)
+
+    @classmethod
+    def deserialize_value(cls, result: Any) -> Any:  # type: ignore[override]
+        """Return a value."""
+        cls.ask()
+        return cls.kept[result.value]
+
+    @staticmethod
+    def ask() -> None:
+        """Ask Airflow, as code for workers does."""
+        where = {"dag_id": "d", "run_id": "r", "task_id": "t"}
+        task_runner.SUPERVISOR_COMMS.send(comms.GetXCom(key="a", **where))
+
+
+async def test_xcoms_go_through_the_deployments_backend(
+    case: Case, aws: Emulator, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may use connections, which Airflow refuses to code on the event loop."""
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", Backend)
+    monkeypatch.setattr(Backend, "kept", {})
+    aws.configure(case.name, duration=60)
+    made = trigger(case.start(**WORKERLESS), ti)
+    await kill(await begun(made, aws), made)  # it has only moved
+    assert only_job(aws)["cancels"] == 0
+    running = await begun(trigger(case.start(**WORKERLESS), ti), aws)
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await running, TaskSuccessEvent)
+    assert Backend.kept["return_value"]["status"] == case.succeeded
+    assert only_job(aws)["cancels"] == 0
