@@ -56,9 +56,11 @@ class TriggeredOperator(AwsJobOperator):
         mapped task has no parameters by then: Airflow starts it in a worker.
         """
         super().prepare_template()
+        check_modes(self)
+        if self.end_from_trigger:
+            pack(self, is_rendered=False)  # to refuse now what cannot be packed when the job has started
         if not self.start_from_trigger:
             return
-        check_modes(self)
         from airflow.triggers.base import StartTriggerArgs
 
         self.start_trigger_args = StartTriggerArgs(

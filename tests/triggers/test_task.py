@@ -14,6 +14,7 @@ from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 from airflow.sdk.execution_time import comms, task_runner
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+from jinja2 import Undefined
 
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.jobs.run import JobRun
@@ -387,6 +388,8 @@ async def test_a_broken_trigger_leaves_its_job_to_the_worker(
         ("{{ ti.xcom_pull('a') }}", "ti.xcom_pull in"),
         ("{{ prev_start_date_success }}", "'prev_start_date_success' in"),
         ("{{ my_macro() }}", "'my_macro' in"),
+        ("{{ ti['xcom_pull']('a') }}", "with ti in"),
+        ("{% set it = ti %}{{ it.xcom_pull('a') }}", "with ti in"),
         ("{{ ds | my_filter }}", "the triggerer knows no filters"),
     ],
 )
@@ -517,14 +520,14 @@ class Backend(BaseXCom):
     kept: ClassVar[dict[str, Any]] = {}
 
     @classmethod
-    def serialize_value(cls, value: Any, *, key: str | None = None, **_: Any) -> Any:  # type: ignore[override]
+    def serialize_value(cls, value: Any, *, key: str | None = None, **_: Any) -> Any:
         """Keep a value."""
         cls.ask()
         cls.kept[str(key)] = value
         return str(key)
 
     @classmethod
-    def deserialize_value(cls, result: Any) -> Any:  # type: ignore[override]
+    def deserialize_value(cls, result: Any) -> Any:
         """Return a value."""
         cls.ask()
         return cls.kept[result.value]
@@ -532,8 +535,8 @@ class Backend(BaseXCom):
     @staticmethod
     def ask() -> None:
         """Ask Airflow, as code for workers does."""
-        where = {"dag_id": "d", "run_id": "r", "task_id": "t"}
-        task_runner.SUPERVISOR_COMMS.send(comms.GetXCom(key="a", **where))
+        question = comms.GetXCom(key="a", dag_id="d", run_id="r", task_id="t")
+        task_runner.SUPERVISOR_COMMS.send(question)
 
 
 async def test_xcoms_go_through_the_deployments_backend(
@@ -551,3 +554,29 @@ async def test_xcoms_go_through_the_deployments_backend(
     assert isinstance(await running, TaskSuccessEvent)
     assert Backend.kept["return_value"]["status"] == case.succeeded
     assert only_job(aws)["cancels"] == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"render_template_as_native_obj": True},
+        {"template_undefined": Undefined},
+        {"jinja_environment_kwargs": {"variable_start_string": "<<"}},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_templates_that_a_worker_renders_otherwise_are_refused(case: Case, options: dict[str, Any]) -> None:
+    """The same task must start the same job, wherever it starts."""
+    with DAG("d", schedule=None, **options):
+        case.start(**STARTS)
+        with pytest.raises(ValueError, match=f"a template in region_name and {next(iter(options))}"):
+            case.start_class(task_id="b", **case.target, region_name="{{ ds }}", **STARTS)
+
+
+def test_a_password_is_refused(case: Case) -> None:
+    """What starts in the triggerer stands in the serialized DAG, for everybody who reads the database."""
+    proxy = {"proxies": {"https": "http://me:secret@proxy:3128"}}
+    with pytest.raises(ValueError, match="a proxy's password in botocore_config") as caught:
+        case.start(**STARTS, botocore_config=proxy)
+    assert "secret" not in str(caught.value)
+    case.start(deferrable=True, botocore_config=proxy)
