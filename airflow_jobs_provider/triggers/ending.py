@@ -12,7 +12,7 @@ from airflow_jobs_provider.exceptions import AwsJobError
 from airflow_jobs_provider.operators.modes import FAILURE, SUCCESS
 from airflow_jobs_provider.operators.packing import unpack
 from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
-from airflow_jobs_provider.triggers.xcoms import push
+from airflow_jobs_provider.triggers.xcoms import pull, push, remove
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
@@ -42,6 +42,22 @@ async def ended(packed: str, ti: Any, run: JobRun, snapshot: JobSnapshot, log: L
     finally:
         tether.let_go()
     return await succeeded(operator, ti, result, log)
+
+
+async def forget_result(ti: Any, log: Log) -> None:
+    """Remove what an earlier try has returned: Airflow does so only when a worker starts a try.
+
+    A try that fails would leave the result of the job before it.
+    """
+    if ti.try_number <= 1:
+        return
+    try:
+        result = await pull(ti, _RESULT)
+        if result is not None:
+            for key in (*(result if isinstance(result, Mapping) else ()), _RESULT):
+                await remove(ti, key)
+    except Exception as error:  # noqa: BLE001 - no reason not to do the task's work
+        log.warning("the result of an earlier try is still there: %r", error)
 
 
 def failed(operator: TriggeredOperator, error: BaseException, log: Log) -> TriggerEvent | None:

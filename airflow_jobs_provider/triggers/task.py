@@ -15,7 +15,7 @@ from airflow_jobs_provider.exceptions import AwsJobError
 from airflow_jobs_provider.operators.checks import is_literal
 from airflow_jobs_provider.operators.packing import unpack
 from airflow_jobs_provider.triggers.aws_job import shielded
-from airflow_jobs_provider.triggers.ending import failed, succeeded
+from airflow_jobs_provider.triggers.ending import failed, forget_result, succeeded
 from airflow_jobs_provider.triggers.host import context_of
 from airflow_jobs_provider.triggers.ownership import still_waits
 from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
@@ -80,6 +80,7 @@ class AwsTaskTrigger(BaseTrigger):
             # The DAG has changed since: Airflow knows no task any more that starts here.
             self.log.info("a worker goes on: Airflow gave nothing to fill in templates with")
             return TriggerEvent(None)  # type: ignore[no-untyped-call]
+        await forget_result(self.task_instance, self.log)
         tether = self._tether = Tether()
         lend_hooks(operator, tether)
         end: TriggerEvent | None = None

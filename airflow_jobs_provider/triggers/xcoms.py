@@ -28,6 +28,14 @@ async def pull(ti: Any, key: str) -> Any:
     return await _ask("get_one", ti, key=key)
 
 
+async def remove(ti: Any, key: str) -> None:
+    """Remove an XCom of the task instance's own.
+
+    :raises asyncio.TimeoutError: where Airflow does not answer.
+    """
+    await _ask("delete", ti, key=key)
+
+
 async def _ask(method: str, ti: Any, **what: Any) -> Any:
     from airflow.sdk.bases.xcom import BaseXCom
     from airflow.sdk.execution_time.xcom import XCom
@@ -39,7 +47,7 @@ async def _ask(method: str, ti: Any, **what: Any) -> Any:
         "run_id": ti.run_id,
         "map_index": -1 if ti.map_index is None else ti.map_index,
     }
-    if XCom is BaseXCom:
+    if XCom is BaseXCom and method != "delete":  # which has no twin for the event loop
         asked = getattr(XCom, f"a{method}")(**arguments)
     else:
         # A backend of the deployment's reads and writes files, and asks Airflow for connections: both block,

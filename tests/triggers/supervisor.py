@@ -31,6 +31,9 @@ class Supervisor:
             return None
         if isinstance(message, comms.GetXCom):
             return comms.XComResult(key=message.key, value=self.xcoms.get(message.key))
+        if isinstance(message, comms.DeleteXCom):
+            self.xcoms.pop(message.key)
+            return None
         if isinstance(message, comms.GetTaskStates):
             [task_id], [run_id] = message.task_ids or [], message.run_ids or []
             return comms.TaskStatesResult(task_states={run_id: {task_id: self.state}})

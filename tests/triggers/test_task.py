@@ -580,3 +580,18 @@ def test_a_password_is_refused(case: Case) -> None:
         case.start(**STARTS, botocore_config=proxy)
     assert "secret" not in str(caught.value)
     case.start(deferrable=True, botocore_config=proxy)
+
+
+async def test_a_try_that_fails_leaves_no_result_of_the_one_before(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """Airflow removes it only when a worker starts a try; tasks after it would take it for this try's."""
+    aws.configure(case.name, duration=60)
+    running = await begun(trigger(case.start(**WORKERLESS), ti), aws)
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await running, TaskSuccessEvent)
+    assert airflow.pulled["status"] == case.succeeded
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.start.api_name)
+    later = TaskInstance(try_number=2, state="deferred")
+    assert isinstance(await event(trigger(case.start(**WORKERLESS), later)), TaskFailedEvent)
+    assert set(airflow.xcoms) <= {"aws_job", "aws_job_link"}
