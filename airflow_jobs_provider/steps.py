@@ -18,8 +18,7 @@ from airflow_jobs_provider.jobs.parts import Operation
 from airflow_jobs_provider.jobs.run import JobRun
 
 if TYPE_CHECKING:
-    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
-    from airflow_jobs_provider.hooks.protocol import Page
+    from airflow_jobs_provider.hooks.protocol import JobHook, Page
     from airflow_jobs_provider.jobs.run import JobSnapshot
 
 T = TypeVar("T")
@@ -74,7 +73,7 @@ Step = Union[Read, Cancel, ReadPage, Pause]  # noqa: UP007 - evaluated at import
 Steps = Generator[Step, Any, T]
 
 
-def drive(steps: Steps[T], hook: AwsJobHook, sleep: Callable[[float], object] = time.sleep) -> T:
+def drive(steps: Steps[T], hook: JobHook, sleep: Callable[[float], object] = time.sleep) -> T:
     """Take the steps with boto3."""
     try:
         step = next(steps)

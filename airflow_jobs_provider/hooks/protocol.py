@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, not_found
 from airflow_jobs_provider.jobs import job_type_of
@@ -41,6 +41,39 @@ class Page:
     items: list[Any]
     token: str | None
     answer: Mapping[str, Any]
+
+
+class JobHook(Protocol):
+    """What an operator may ask of a hook: one of its own, or the one that a triggerer's tasks share."""
+
+    @property
+    def region(self) -> str:
+        """The region that the client talks to."""
+
+    @property
+    def client_in_use(self) -> Any:
+        """What changes when another client is used; ``None`` before the first call."""
+
+    def get_conn(self) -> Any:
+        """Return the client, or what stands for it."""
+
+    def impatient_twin(self, seconds: float) -> JobHook:
+        """Return a hook that may be used while another thread stands still inside this one."""
+
+    def caller_account(self) -> str:
+        """Return the AWS account of the credentials."""
+
+    def start(self, values: Mapping[str, Any]) -> tuple[JobRun, JobSnapshot]:
+        """Start a job."""
+
+    def describe(self, run: JobRun) -> JobSnapshot:
+        """Read a job."""
+
+    def request_cancel(self, run: JobRun) -> bool:
+        """Ask for the end of a job."""
+
+    def read_page(self, operation: Operation, values: Mapping[str, Any], token: str | None) -> Page:
+        """Read a page of a list."""
 
 
 Dialogue = Generator[Call, Mapping[str, Any], T]

@@ -20,7 +20,7 @@ from airflow_jobs_provider.steps import drive
 from airflow_jobs_provider.waiting import read_until_certain
 
 if TYPE_CHECKING:
-    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from airflow_jobs_provider.hooks.protocol import JobHook
     from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.jobs.parts import Operation
 
@@ -106,11 +106,11 @@ class AwsJobOperator(AwsOperator):
         """Do what is left to do when Airflow was told how the task goes on."""
 
     @cached_property
-    def hook(self) -> AwsJobHook:
+    def hook(self) -> JobHook:
         """The hook for the region of this task."""
         return self.make_hook(self.job_type, self.region_name)
 
-    def hook_for(self, run: JobRun) -> AwsJobHook:
+    def hook_for(self, run: JobRun) -> JobHook:
         """Return the hook for a job of an earlier try, perhaps of another type or region: DAGs change."""
         # self.hook.region is not asked for: this task's own region may be the one that is wrong
         known = self.hook.__dict__.get("region", self.region_name)

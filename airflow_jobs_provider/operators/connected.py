@@ -10,7 +10,7 @@ from airflow.sdk import BaseOperator
 from airflow_jobs_provider.operators.checks import check_aws
 
 if TYPE_CHECKING:
-    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from airflow_jobs_provider.hooks.protocol import JobHook
     from airflow_jobs_provider.jobs.model import JobType
 
 
@@ -42,7 +42,7 @@ class AwsOperator(BaseOperator):
         self.botocore_config = botocore_config
         check_aws(self, only_literal=True)
 
-    def make_hook(self, job_type: JobType, region_name: str | None) -> AwsJobHook:
+    def make_hook(self, job_type: JobType, region_name: str | None) -> JobHook:
         """Return a hook for a type of job in a region."""
         # imported here, so that parsing a DAG file does not import boto3
         from airflow_jobs_provider.hooks.aws_job import AwsJobHook

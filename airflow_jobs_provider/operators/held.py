@@ -13,7 +13,7 @@ from airflow_jobs_provider.steps import drive
 from airflow_jobs_provider.waiting import cancel_until_certain
 
 if TYPE_CHECKING:
-    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from airflow_jobs_provider.hooks.protocol import JobHook
     from airflow_jobs_provider.steps import Log
 
 # Airflow's supervisor sends SIGTERM, in whose handler on_kill runs (apache/airflow#53718), and SIGKILL 5
@@ -41,11 +41,11 @@ class HeldJob:
         self._log = log
         self._start: UnansweredStart | None = None
         self._killer: _Killer | None = None
-        self._hook: AwsJobHook | None = None
+        self._hook: JobHook | None = None
         self._made_for: object = None
-        self._made: AwsJobHook
+        self._made: JobHook
 
-    def expect(self, start: UnansweredStart, hook: AwsJobHook) -> None:
+    def expect(self, start: UnansweredStart, hook: JobHook) -> None:
         """Answer for what a start call may start, until its job is taken or released.
 
         :param hook: talks to the region of the start.
@@ -53,7 +53,7 @@ class HeldJob:
         self._hook, self._start = hook, start
         self._killer = _Killer(self._twin(hook), start.record.started_at, start)
 
-    def take(self, run: JobRun, started_at: float, hook: AwsJobHook) -> None:
+    def take(self, run: JobRun, started_at: float, hook: JobHook) -> None:
         """Answer for a job from now on.
 
         :param hook: talks to the job's region.
@@ -81,7 +81,7 @@ class HeldJob:
             return
         self._killer = _Killer(self._twin(hook), self.started_at, self.run)
 
-    def _twin(self, hook: AwsJobHook) -> AwsJobHook:
+    def _twin(self, hook: JobHook) -> JobHook:
         """Return a hook with a client that the main thread never uses; to make one takes time."""
         client = hook.get_conn()  # another one, where the credentials have run out
         if self._made_for is not client:
@@ -116,7 +116,7 @@ class _Killer:
     socket or of a log handler: none of them is used, and what there is to say is kept until the thread ends.
     """
 
-    def __init__(self, hook: AwsJobHook, started_at: float, what: JobRun | UnansweredStart) -> None:
+    def __init__(self, hook: JobHook, started_at: float, what: JobRun | UnansweredStart) -> None:
         self._hook = hook
         self._what = what
         self._started_at = started_at

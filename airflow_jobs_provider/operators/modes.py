@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.listener import get_listener_manager
+from jinja2 import StrictUndefined
 
 from airflow_jobs_provider.operators.checks import is_literal
 from airflow_jobs_provider.operators.templates import problems
@@ -57,6 +58,11 @@ def needs_worker(operator: TriggeredOperator) -> list[str]:
 def _at_the_start(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
     if operator.on_execute_callback:
         yield "on_execute_callback", "Airflow calls it in workers only"
+    if _has_password(operator.botocore_config):
+        yield (
+            "a proxy's password in botocore_config",
+            "it would be readable in Airflow's database; put it into the connection (config_kwargs)",
+        )
     if operator._pre_execute_hook or _is_overridden(operator, "pre_execute"):  # noqa: SLF001
         yield "pre_execute", "Airflow calls it in workers only"
 
@@ -65,11 +71,20 @@ def _at_the_start(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
     for field in operator.template_fields:
         value = getattr(operator, field, None)
         yield from problems(field, value)
-        if not is_literal(value) and getattr(dag_of(operator), "render_template_as_native_obj", False):
-            yield (
-                f"a template in {field} of a DAG with render_template_as_native_obj",
-                "the triggerer renders text",
+        if not is_literal(value):
+            yield from (
+                (f"a template in {field} and {what}", because) for what, because in _renders(operator)
             )
+
+
+def _renders(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
+    """Yield what makes templates of the task render to something else in a worker."""
+    dag = dag_of(operator)
+    if operator._should_render_native(dag):  # noqa: SLF001
+        yield "render_template_as_native_obj", "the triggerer renders text"
+    for option, default in (("template_undefined", StrictUndefined), ("jinja_environment_kwargs", None)):
+        if dag is not None and (getattr(dag, option) or None) is not default:
+            yield f"{option} of the DAG", "Airflow does not tell the triggerer of it"
 
 
 def _at_the_end(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
@@ -87,6 +102,11 @@ def _at_the_end(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
             "a plugin that listens to tasks (OpenLineage is one)",
             "Airflow tells listeners nothing of a task that ends in the triggerer, and refuses the DAG",
         )
+
+
+def _has_password(config: Mapping[str, Any] | None) -> bool:
+    proxies = (config or {}).get("proxies")
+    return isinstance(proxies, Mapping) and any("@" in str(each) for each in proxies.values())
 
 
 def dag_of(operator: TriggeredOperator) -> Any:

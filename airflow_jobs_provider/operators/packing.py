@@ -21,18 +21,23 @@ _AIRFLOWS = ("task_id", "do_xcom_push", "execution_timeout")
 _APART = ("start_from_trigger", "end_from_trigger", "worker_for")
 
 
-def pack(operator: TriggeredOperator) -> str:
+def pack(operator: TriggeredOperator, *, is_rendered: bool = True) -> str:
     """Return an operator as text, with its templates as they are.
 
+    :param is_rendered: what is another task's result has a value.
     :raises ValueError: where the triggerer could not make it anew.
     """
     cls = type(operator)
     try:
         arguments = {name: getattr(operator, name) for name in (*_AIRFLOWS, *_own_arguments(cls))}
+        # Rendered ones: what is made anew takes them for an author's own.
+        for name, parameter in cls.job_type.parameters.items():
+            if name in arguments:
+                arguments[name] = parameter.value.rendered(arguments[name])
         apart = {name: getattr(operator, name) for name in _APART}
         return json.dumps(
             {"operator": f"{cls.__module__}.{cls.__name__}", "arguments": arguments, **apart},
-            default=_to_json,
+            default=_to_json if is_rendered else _to_any_json,
             sort_keys=True,
         )
     except (AttributeError, TypeError) as error:
@@ -71,3 +76,7 @@ def _to_json(value: object) -> object:
     if isinstance(value, timedelta):
         return value.total_seconds()
     raise TypeError(f"{value!r} is no JSON")
+
+
+def _to_any_json(value: object) -> object:
+    return None if hasattr(value, "iter_references") else _to_json(value)

@@ -78,11 +78,14 @@ class JobRecordStore:
 
     def load(self) -> JobRecord | None:
         """Return what the last try left."""
-        data = self._store.get(_KEY)
-        if data is None and self._starts_elsewhere:
-            # This process goes on with what the triggerer has started, and left where it can.
+        data = None
+        if self._starts_elsewhere:
+            # This process goes on with what the triggerer has started, and left where it can. What the store
+            # has may be an earlier try's: it outlives a clear.
             ti = self._ti
             data = record_in(ti.xcom_pull(key=XCOM_KEY, task_ids=ti.task_id, map_indexes=ti.map_index))
+        if data is None:
+            data = self._store.get(_KEY)
         if data is None:
             return None
         try:

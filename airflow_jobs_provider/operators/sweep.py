@@ -26,7 +26,7 @@ from airflow_jobs_provider.waiting import cancel_until_certain
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
-    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from airflow_jobs_provider.hooks.protocol import JobHook
     from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.sweeping import Listing, RunningJob
 
@@ -86,7 +86,7 @@ class AwsJobSweepOperator(AwsOperator):
             self._read_targets()
 
     @cached_property
-    def hook(self) -> AwsJobHook:
+    def hook(self) -> JobHook:
         """The hook for the region of this task."""
         return self.make_hook(self._type, self.region_name)
 

@@ -52,10 +52,14 @@ def _of_text(text: str) -> tuple[tuple[str, str], ...]:
         (f"{name!r}", "the triggerer knows no macros of the DAG, and not all that a worker knows")
         for name in sorted(names - _KNOWN)
     ]
+    named = {id(one) for one in parsed.find_all(nodes.Name) if one.name in ("ti", "task_instance")}
     for attribute in parsed.find_all(nodes.Getattr):
-        of_ti = isinstance(attribute.node, nodes.Name) and attribute.node.name in ("ti", "task_instance")
-        if of_ti and attribute.attr not in _KNOWN_OF_TI:
-            found.append((f"ti.{attribute.attr}", _UNANSWERED))
+        if id(attribute.node) in named:
+            named.discard(id(attribute.node))
+            if attribute.attr not in _KNOWN_OF_TI:
+                found.append((f"ti.{attribute.attr}", _UNANSWERED))
+    if named:
+        found.append(("ti", f"as ti.{', ti.'.join(sorted(_KNOWN_OF_TI))} only does the triggerer know it"))
     if (
         next(parsed.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)), None)
         is not None

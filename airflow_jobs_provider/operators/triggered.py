@@ -56,9 +56,11 @@ class TriggeredOperator(AwsJobOperator):
         mapped task has no parameters by then: Airflow starts it in a worker.
         """
         super().prepare_template()
+        check_modes(self)
+        if self.end_from_trigger:
+            pack(self, is_rendered=False)  # to refuse now what cannot be packed when the job has started
         if not self.start_from_trigger:
             return
-        check_modes(self)
         from airflow.triggers.base import StartTriggerArgs
 
         self.start_trigger_args = StartTriggerArgs(
@@ -79,8 +81,17 @@ class TriggeredOperator(AwsJobOperator):
         :param event: of a wait for a job; without one, the task begins anew, with what was recorded of it.
         :returns: see ``execute``.
         """
+        # The triggerer has begun, whatever the DAG says by now: its records are where it can write them.
+        self.start_from_trigger = True
         if isinstance(event, Mapping) and "run" in event:
             return self.execute_complete(context, event)  # type: ignore[attr-defined]
+        return self.start_again(context)
+
+    def start_again(self, context: Context, **_: object) -> Any:
+        """Begin anew, later.
+
+        :returns: see ``execute``.
+        """
         return self.execute(context)
 
     @property

@@ -12,7 +12,7 @@ from airflow_jobs_provider.lost import Found, LostStart, search_for
 from airflow_jobs_provider.steps import drive
 
 if TYPE_CHECKING:
-    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+    from airflow_jobs_provider.hooks.protocol import JobHook
     from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
     from airflow_jobs_provider.operators.record import JobRecord
@@ -85,7 +85,7 @@ class UnansweredStart:
 
     def learn(
         self,
-        hook: AwsJobHook,
+        hook: JobHook,
         log: Log,
         patience: float,
         sleep: Callable[[float], object] = time.sleep,
@@ -127,7 +127,7 @@ class UnansweredStart:
             self._say(found, log)
         return self.run
 
-    def _ask(self, hook: AwsJobHook, log: Log, patience: float, sleep: Callable[[float], object]) -> Found:
+    def _ask(self, hook: JobHook, log: Log, patience: float, sleep: Callable[[float], object]) -> Found:
         """Ask once which job it has started.
 
         The list comes first, also where there is a token: to read it starts nothing, and AWS may throttle a
@@ -148,7 +148,7 @@ class UnansweredStart:
     def _search(self, log: Log, patience: float) -> Steps[Found]:
         return search_for(self._lost, log=log, patience=patience, is_over=lambda: self.run is not None)
 
-    def _ask_again(self, hook: AwsJobHook) -> Found:
+    def _ask_again(self, hook: JobHook) -> Found:
         try:
             run, snapshot = hook.start(self.values)
         except AwsApiError as error:

@@ -12,6 +12,7 @@ from airflow_jobs_provider.exceptions import AwsJobError
 from airflow_jobs_provider.operators.modes import FAILURE, SUCCESS
 from airflow_jobs_provider.operators.packing import unpack
 from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
+from airflow_jobs_provider.triggers.xcoms import pull, push, remove
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 # As in a worker: the key under which others find what a task returns.
 _RESULT = "return_value"
-# Seconds for one XCom: the triggerer's supervisor may be busy, and does not answer what it does not know.
-PATIENCE = 120.0
 
 
 async def ended(packed: str, ti: Any, run: JobRun, snapshot: JobSnapshot, log: Log) -> TriggerEvent | None:
@@ -30,19 +29,38 @@ async def ended(packed: str, ti: Any, run: JobRun, snapshot: JobSnapshot, log: L
     :param packed: the task's operator.
     :param ti: the task instance, as the triggerer knows it.
     """
-    operator = unpack(packed)
     tether = Tether()
-    lend_hooks(operator, tether)
     try:
+        operator = unpack(packed)
+        lend_hooks(operator, tether)
         result = await tether.run(lambda: operator.conclude(run, snapshot))
     except AwsJobError as error:
         return failed(operator, error, log)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the job has ended: a broken trigger says less
+        log.warning("a worker ends the task: %r", error)
+        return None
     finally:
         tether.let_go()
     return await succeeded(operator, ti, result, log)
 
 
-def failed(operator: TriggeredOperator, error: Exception, log: Log) -> TriggerEvent | None:
+async def forget_result(ti: Any, log: Log) -> None:
+    """Remove what an earlier try has returned: Airflow does so only when a worker starts a try.
+
+    A try that fails would leave the result of the job before it.
+    """
+    if ti.try_number <= 1:
+        return
+    try:
+        result = await pull(ti, _RESULT)
+        if result is not None:
+            for key in (*(result if isinstance(result, Mapping) else ()), _RESULT):
+                await remove(ti, key)
+    except Exception as error:  # noqa: BLE001 - no reason not to do the task's work
+        log.warning("the result of an earlier try is still there: %r", error)
+
+
+def failed(operator: TriggeredOperator, error: BaseException, log: Log) -> TriggerEvent | None:
     """Return what fails a task; ``None`` where a worker is to deal with the failure."""
     if FAILURE in operator.worker_for:
         return None
@@ -62,21 +80,3 @@ async def succeeded(operator: TriggeredOperator, ti: Any, result: Any, log: Log)
             log.warning("a worker ends the task, as its result could not be stored: %r", error)
             return None
     return TaskSuccessEvent()
-
-
-async def push(ti: Any, key: str, value: Any) -> None:
-    """Store an XCom by way of the configured backend.
-
-    Those of an event are written past it, and as JSON in JSON: whoever pulls them gets text (Airflow 3.3).
-    """
-    from airflow.sdk.execution_time.xcom import XCom
-
-    stored = XCom.aset(
-        key=key,
-        value=value,
-        dag_id=ti.dag_id,
-        task_id=ti.task_id,
-        run_id=ti.run_id,
-        map_index=-1 if ti.map_index is None else ti.map_index,
-    )
-    await asyncio.wait_for(stored, PATIENCE)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_jobs_provider.triggers.ending import PATIENCE, push
 from airflow_jobs_provider.triggers.ownership import XCOM_KEY, record_in
+from airflow_jobs_provider.triggers.xcoms import pull, push
 
 # Seconds in which no other try can have come: Airflow starts it in a later exchange with the triggerer.
 _FRESH = 1.0
@@ -120,14 +119,4 @@ class XComRecords:
         self._seen_at = time.monotonic()
 
     async def _read(self) -> Any:
-        from airflow.sdk.execution_time.xcom import XCom
-
-        ti = self._ti
-        asked = XCom.aget_one(
-            key=XCOM_KEY,
-            dag_id=ti.dag_id,
-            task_id=ti.task_id,
-            run_id=ti.run_id,
-            map_index=-1 if ti.map_index is None else ti.map_index,
-        )
-        return await asyncio.wait_for(asked, PATIENCE)
+        return await pull(self._ti, XCOM_KEY)

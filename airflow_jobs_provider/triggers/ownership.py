@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.task_states import key_in_answer, own_question
+from airflow_jobs_provider.triggers.xcoms import pull
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.run import JobRun
@@ -46,7 +47,6 @@ async def still_waits(ti: Any, run: JobRun | None) -> bool:
 async def _ask(ti: Any, run: JobRun | None) -> bool:
     from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
-    from airflow.sdk.execution_time.xcom import XCom
 
     comms: Any = SUPERVISOR_COMMS
     states = await comms.asend(GetTaskStates(**own_question(ti)))
@@ -55,13 +55,7 @@ async def _ask(ti: Any, run: JobRun | None) -> bool:
     key = key_in_answer(ti.task_id, ti.map_index)
     if states.task_states.get(ti.run_id, {}).get(key) != "deferred":
         return False
-    claimed = await XCom.aget_one(
-        key=XCOM_KEY,
-        dag_id=ti.dag_id,
-        task_id=ti.task_id,
-        run_id=ti.run_id,
-        map_index=ti.map_index,
-    )
+    claimed = await pull(ti, XCOM_KEY)
     # A task that has started in the triggerer has its whole record there.
     is_own = bool(claimed) and claimed["ti_id"] == str(ti.id)
     return is_own and (run is None or bool(claimed["run"] == run.to_json()))

@@ -7,13 +7,15 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.definitions._internal.templater import create_template_env
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_jobs_provider.exceptions import AwsJobError
+from airflow_jobs_provider.operators.checks import is_literal
 from airflow_jobs_provider.operators.packing import unpack
 from airflow_jobs_provider.triggers.aws_job import shielded
-from airflow_jobs_provider.triggers.ending import failed, succeeded
+from airflow_jobs_provider.triggers.ending import failed, forget_result, succeeded
 from airflow_jobs_provider.triggers.host import context_of
 from airflow_jobs_provider.triggers.ownership import still_waits
 from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
@@ -73,6 +75,12 @@ class AwsTaskTrigger(BaseTrigger):
 
     async def _outcome(self) -> TriggerEvent:
         operator = self._operator = unpack(self.packed)
+        fields = (getattr(operator, field, None) for field in operator.template_fields)
+        if self._context is None and not all(map(is_literal, fields)):
+            # The DAG has changed since: Airflow knows no task any more that starts here.
+            self.log.info("a worker goes on: Airflow gave nothing to fill in templates with")
+            return TriggerEvent(None)  # type: ignore[no-untyped-call]
+        await forget_result(self.task_instance, self.log)
         tether = self._tether = Tether()
         lend_hooks(operator, tether)
         end: TriggerEvent | None = None
@@ -83,11 +91,12 @@ class AwsTaskTrigger(BaseTrigger):
             why = "it is over"
             if operator.end_from_trigger:
                 end = await succeeded(operator, self.task_instance, result, self.log)
-        except (AwsJobError, ValueError) as error:
+        # A time-out is no Exception; it comes from here only where nothing has been started.
+        except (AwsJobError, ValueError, AirflowTaskTimeout) as error:
             why = f"it has failed here: {error}"
             if operator.end_from_trigger:
                 end = failed(operator, error, self.log)
-        except Exception as error:  # noqa: BLE001 - a skip, a time-out, or a mistake: workers know all of them
+        except Exception as error:  # noqa: BLE001 - a skip, or a mistake: workers know all of them
             why = repr(error)
         if end is None:
             self.log.info("a worker ends the task: %s", why)
@@ -102,13 +111,14 @@ class AwsTaskTrigger(BaseTrigger):
 
         def begin() -> Any:
             if self._context is not None:
-                operator.render_template_fields(self._context)
+                # As strict as a DAG's own templates: what is not there is not empty.
+                operator.render_template_fields(self._context, create_template_env())
             # As the task runner does: Airflow warns of an operator that is executed elsewhere.
             ExecutorSafeguard.tracker.set(operator)
             return operator.execute(context)
 
         def start_again() -> Any:
-            return operator.start_again(context)  # type: ignore[attr-defined]
+            return operator.start_again(context)
 
         step = begin
         while True:

@@ -124,7 +124,7 @@ def lend_hooks(operator: AwsOperator, tether: Tether) -> None:
             botocore_config=operator.botocore_config,
         )
 
-    operator.make_hook = make_hook  # type: ignore[method-assign,assignment]
+    operator.make_hook = make_hook  # type: ignore[method-assign]
 
 
 class BorrowedHook:

@@ -31,10 +31,17 @@ class Supervisor:
             return None
         if isinstance(message, comms.GetXCom):
             return comms.XComResult(key=message.key, value=self.xcoms.get(message.key))
+        if isinstance(message, comms.DeleteXCom):
+            self.xcoms.pop(message.key)
+            return None
         if isinstance(message, comms.GetTaskStates):
             [task_id], [run_id] = message.task_ids or [], message.run_ids or []
             return comms.TaskStatesResult(task_states={run_id: {task_id: self.state}})
         return await asyncio.Event().wait()
+
+    def send(self, message: Any) -> Any:
+        """Answer a thread; Airflow refuses the event loop's own."""
+        return asyncio.run(self.asend(message))
 
     @property
     def pulled(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import AssetAlias
+from airflow.sdk import DAG, AssetAlias
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
 
 from airflow_jobs_provider.retry import AwsJobRetryPolicy
@@ -196,3 +196,50 @@ def test_a_class_of_a_dag_file_is_refused(case: Case) -> None:
     local = type("Local", (case.start_class,), {"__module__": "unusual_prefix_0f_dag"})
     with pytest.raises(ValueError, match=r"^the triggerer cannot import Local from a DAG file"):
         local(task_id="a", **case.target, **ENDS)
+
+
+@of(lambda case: "aws_account_id" in case.job_type.identity)
+async def test_a_number_of_a_native_template_is_a_string(
+    case: Case, aws: Emulator, airflow: Supervisor
+) -> None:
+    """With render_template_as_native_obj Airflow makes a number of an account."""
+    aws.configure(case.name, duration=60)
+    operator = sensor_of(case, aws)
+    operator.aws_account_id = int(operator.aws_account_id)
+    trigger = hand_over(operator)
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await event(trigger), TaskSuccessEvent)
+
+
+async def test_a_copy_that_cannot_be_made_is_a_workers(case: Case, aws: Emulator) -> None:
+    """The triggerer may be another installation than the workers."""
+    aws.configure(case.name, duration=60)
+    trigger = hand_over(case.start(**ENDS))
+    assert trigger.packed is not None
+    trigger.packed = trigger.packed.replace('"operator": "', '"operator": "not_there.')
+    aws.settle(case.name, {}, case.succeeded)
+    assert (await event(trigger)).payload["snapshot"]["status"] == case.succeeded
+
+
+def test_what_is_set_later_is_refused_later(case: Case) -> None:
+    """Airflow asks once more when the whole file is read."""
+    operator = case.start(**ENDS)
+    operator.outlets = [AssetAlias("a")]
+    with pytest.raises(ValueError, match=r"^end_from_trigger=True does not go with outlets"):
+        operator.resolve_template_files()
+
+
+def test_what_cannot_be_packed_is_refused_at_parse(case: Case) -> None:
+    """Found out after the start, it would cancel the job."""
+    operator = case.start(**ENDS)
+    operator.botocore_config = {"connect_timeout": object()}
+    with pytest.raises(ValueError, match=r"^the triggerer cannot make this \w+ anew"):
+        operator.resolve_template_files()
+
+
+def test_other_tasks_results_are_packed_when_they_are_there(case: Case) -> None:
+    """At parse they have no value."""
+    with DAG("d", schedule=None):
+        output: Any = case.start_class(task_id="start", **case.target).output
+        ids = {name: output[name] for name in case.job_type.identity}
+        case.sensor_class(task_id="wait", **ids, **ENDS).resolve_template_files()

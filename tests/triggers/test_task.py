@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from airflow.sdk import DAG
+from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
+from airflow.sdk.execution_time import comms, task_runner
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
+from jinja2 import Undefined
 
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.jobs.run import JobRun
@@ -342,7 +346,7 @@ async def test_a_kill_after_the_next_try_has_begun_cancels_the_old_job(
 
 async def ownership_push(airflow: Supervisor, value: Any) -> None:
     """Store what another try has recorded."""
-    from airflow_jobs_provider.triggers.ending import push
+    from airflow_jobs_provider.triggers.xcoms import push
 
     await push(TaskInstance(), ownership.XCOM_KEY, value)
 
@@ -384,6 +388,8 @@ async def test_a_broken_trigger_leaves_its_job_to_the_worker(
         ("{{ ti.xcom_pull('a') }}", "ti.xcom_pull in"),
         ("{{ prev_start_date_success }}", "'prev_start_date_success' in"),
         ("{{ my_macro() }}", "'my_macro' in"),
+        ("{{ ti['xcom_pull']('a') }}", "with ti in"),
+        ("{% set it = ti %}{{ it.xcom_pull('a') }}", "with ti in"),
         ("{{ ds | my_filter }}", "the triggerer knows no filters"),
     ],
 )
@@ -434,3 +440,158 @@ def test_a_copy_is_the_same(case: Case) -> None:
         copy = unpack(operator.start_trigger_args.trigger_kwargs["packed"])
         for name in (*operator.template_fields, "multiple_outputs", "deferrable", "end_from_trigger"):
             assert getattr(copy, name) == getattr(operator, name)
+
+
+async def test_a_time_out_before_the_start_fails_it(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow's time-out is no Exception: the task would fail as that of a broken trigger."""
+
+    def late(*_: object) -> None:
+        raise AirflowTaskTimeout("no job could be started within execution_timeout")
+
+    monkeypatch.setattr(case.start_class, "execute", late)
+    assert isinstance(await event(trigger(case.start(**WORKERLESS), ti)), TaskFailedEvent)
+    fired = await event(trigger(case.start(**STARTS), ti))
+    assert type(fired) is TriggerEvent
+    assert fired.payload is None
+    ti.start_date -= timedelta(hours=2)
+    operator = case.start(**STARTS, execution_timeout=timedelta(hours=1))
+    with pytest.raises(AirflowTaskTimeout, match="no job could be started"):
+        operator.go_on(Context(ti), None)
+    assert aws.jobs() == []
+
+
+async def test_what_the_store_has_of_an_earlier_try_is_not_this_ones(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """A worker has ended the try before the clear, and left its record where it outlives that."""
+    aws.configure(case.name, duration=60)
+    running = await begun(trigger(case.start(**STARTS), ti), aws)
+    aws.settle(case.name, {}, case.succeeded)
+    ti.xcoms = airflow.pulled
+    context = Context(ti)
+    case.start(**STARTS).go_on(context, (await running).payload)
+    assert context["task_state_store"].values
+    await ownership_push(airflow, ti.xcoms["aws_job"])
+    later = context.cleared()
+    later["ti"].state = "deferred"
+    made = trigger(case.start(**STARTS), later["ti"])
+    await die(await begun(made, aws), made)
+    later["ti"].xcoms = airflow.pulled
+    with pytest.raises(AirflowTaskTimeout):
+        case.start(**STARTS).resume_execution("__fail__", {"error": "Trigger timeout"}, later)
+    assert [job["status"] for job in aws.jobs()] == [case.succeeded, case.cancelled]
+
+
+async def test_templates_without_values_are_a_workers(case: Case, aws: Emulator, ti: TaskInstance) -> None:
+    """The DAG was changed while the task waits: nothing may be started with braces in its parameters."""
+    made = trigger(case.start(**WORKERLESS, region_name="{{ params.region }}"), ti)
+    fired = await event(made)
+    assert type(fired) is TriggerEvent
+    assert fired.payload is None
+    assert aws.journal() == []
+
+
+async def test_a_worker_goes_on_although_the_dag_says_otherwise_by_now(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """The author has left the mode out while the job runs: it is the one that is found."""
+    aws.configure(case.name, duration=60)
+    made = trigger(case.start(**WORKERLESS), ti)
+    await die(await begun(made, aws), made)
+    ti.xcoms = airflow.pulled
+    with pytest.raises(TaskDeferred):
+        case.start(deferrable=True).go_on(Context(ti), None)
+    assert only_job(aws)["cancels"] == 0
+
+
+async def test_what_is_not_there_is_not_empty(case: Case, aws: Emulator, ti: TaskInstance) -> None:
+    """A DAG's templates are strict: a misspelled param must not start a job elsewhere."""
+    operator = case.start(**WORKERLESS, region_name="eu-west-1{{ params.missing }}")
+    fired = await event(trigger(operator, ti, {"params": {}}))
+    assert type(fired) is TriggerEvent
+    assert aws.journal() == []
+
+
+class Backend(BaseXCom):
+    """One that asks Airflow for a connection, and keeps values elsewhere."""
+
+    kept: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def serialize_value(cls, value: Any, *, key: str | None = None, **_: Any) -> Any:
+        """Keep a value."""
+        cls.ask()
+        cls.kept[str(key)] = value
+        return str(key)
+
+    @classmethod
+    def deserialize_value(cls, result: Any) -> Any:
+        """Return a value."""
+        cls.ask()
+        return cls.kept[result.value]
+
+    @staticmethod
+    def ask() -> None:
+        """Ask Airflow, as code for workers does."""
+        question = comms.GetXCom(key="a", dag_id="d", run_id="r", task_id="t")
+        task_runner.SUPERVISOR_COMMS.send(question)
+
+
+async def test_xcoms_go_through_the_deployments_backend(
+    case: Case, aws: Emulator, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may use connections, which Airflow refuses to code on the event loop."""
+    monkeypatch.setattr("airflow.sdk.execution_time.xcom.XCom", Backend)
+    monkeypatch.setattr(Backend, "kept", {})
+    aws.configure(case.name, duration=60)
+    made = trigger(case.start(**WORKERLESS), ti)
+    await kill(await begun(made, aws), made)  # it has only moved
+    assert only_job(aws)["cancels"] == 0
+    running = await begun(trigger(case.start(**WORKERLESS), ti), aws)
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await running, TaskSuccessEvent)
+    assert Backend.kept["return_value"]["status"] == case.succeeded
+    assert only_job(aws)["cancels"] == 0
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"render_template_as_native_obj": True},
+        {"template_undefined": Undefined},
+        {"jinja_environment_kwargs": {"variable_start_string": "<<"}},
+    ],
+    ids=lambda each: next(iter(each)),
+)
+def test_templates_that_a_worker_renders_otherwise_are_refused(case: Case, options: dict[str, Any]) -> None:
+    """The same task must start the same job, wherever it starts."""
+    with DAG("d", schedule=None, **options):
+        case.start(**STARTS)
+        with pytest.raises(ValueError, match=f"a template in region_name and {next(iter(options))}"):
+            case.start_class(task_id="b", **case.target, region_name="{{ ds }}", **STARTS)
+
+
+def test_a_password_is_refused(case: Case) -> None:
+    """What starts in the triggerer stands in the serialized DAG, for everybody who reads the database."""
+    proxy = {"proxies": {"https": "http://me:secret@proxy:3128"}}
+    with pytest.raises(ValueError, match="a proxy's password in botocore_config") as caught:
+        case.start(**STARTS, botocore_config=proxy)
+    assert "secret" not in str(caught.value)
+    case.start(deferrable=True, botocore_config=proxy)
+
+
+async def test_a_try_that_fails_leaves_no_result_of_the_one_before(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """Airflow removes it only when a worker starts a try; tasks after it would take it for this try's."""
+    aws.configure(case.name, duration=60)
+    running = await begun(trigger(case.start(**WORKERLESS), ti), aws)
+    aws.settle(case.name, {}, case.succeeded)
+    assert isinstance(await running, TaskSuccessEvent)
+    assert airflow.pulled["status"] == case.succeeded
+    aws.fault("error", code="AccessDeniedException", operation=case.job_type.start.api_name)
+    later = TaskInstance(try_number=2, state="deferred")
+    assert isinstance(await event(trigger(case.start(**WORKERLESS), later)), TaskFailedEvent)
+    assert set(airflow.xcoms) <= {"aws_job", "aws_job_link"}
