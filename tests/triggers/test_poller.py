@@ -189,6 +189,46 @@ async def test_what_a_list_does_not_show_is_read_singly(aws: Emulator) -> None:
     assert all("snapshot" in payload for payload in rest)
 
 
+async def test_a_list_of_several_pages(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list ends where it shows all who wait, and not after the page that AWS sends first."""
+    _turn_pages_of(5, monkeypatch)
+    waiting = waits(refreshes(aws, 20, data_sets=1))
+    await until(lambda: len(_pages_asked_for(aws)) >= 4)
+    single = calls(aws, READ)
+    lists = calls(aws, "ListIngestions")
+    await until(lambda: calls(aws, "ListIngestions") >= lists + 20)
+    assert calls(aws, READ) - single <= 20  # else a hundred
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+
+
+async def test_a_job_that_is_not_listed_is_not_looked_for(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read what a data set has seen in three months, page by page, costs more than one single reading."""
+    _turn_pages_of(10, monkeypatch)
+    runs = refreshes(aws, 40, data_sets=1)[30:]
+    aws.delete("quicksight-ingestion", {"IngestionId": "i35"})
+    waiting = waits(runs)
+    await until(lambda: calls(aws, "ListIngestions") >= 10)
+    # While the first waits do not know of the others, a list may be read for few.
+    assert _pages_asked_for(aws) == {None}
+    waiting.pop(5).cancel()
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+
+
+def _turn_pages_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "_BURST", 1000.0)
+    overview = QUICKSIGHT_INGESTION.overview
+    assert overview is not None
+    monkeypatch.setitem(overview.operation.constants, "MaxResults", size)
+
+
+def _pages_asked_for(aws: Emulator) -> set[str | None]:
+    return {call["parameters"].get("NextToken") for call in aws.journal("ListIngestions")}
+
+
 async def test_without_the_right_to_list(aws: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     """List rights are optional: no wait may fail for them, and nobody wants to read of them twice."""
     aws.fault("error", code="AccessDeniedException", operation="ListIngestions")
