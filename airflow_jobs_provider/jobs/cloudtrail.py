@@ -106,6 +106,9 @@ CLOUDTRAIL_QUERY = JobType(
             record="Queries",
             next_token="NextToken",
             rate=10.0,
+            errors=dict.fromkeys(
+                ("EventDataStoreNotFoundException", "InactiveEventDataStoreException"), ErrorKind.NOT_FOUND
+            ),
         ),
         ids={"query_id": "QueryId"},
     ),

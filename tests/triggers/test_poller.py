@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import threading
@@ -218,6 +219,21 @@ async def test_a_job_that_is_not_listed_is_not_looked_for(
     assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
 
 
+async def test_a_page_that_aws_does_not_give_is_no_missing_right(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A page's token may run out; whoever took that for a missing right would read singly for an hour."""
+    _turn_pages_of(5, monkeypatch)
+    page = base64.b64encode(b"after-").decode()
+    aws.fault("error", code="InvalidNextTokenException", operation="ListIngestions", containing=page, times=1)
+    waiting = waits(refreshes(aws, 20, data_sets=1))
+    await until(lambda: len(_pages_asked_for(aws)) >= 4)
+    assert not [record for record in caplog.records if "cannot be listed" in record.getMessage()]
+    assert aws.counts()["ListIngestions"].keys() > {"ok"}
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    await asyncio.gather(*waiting)
+
+
 def _turn_pages_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lanes, "_BURST", 1000.0)
     overview = QUICKSIGHT_INGESTION.overview
@@ -261,6 +277,20 @@ async def test_a_list_that_is_not_there_concerns_its_own_waits_only(aws: Emulato
     assert listed.count("set-1") >= 5
     aws.settle("quicksight-ingestion", {}, "COMPLETED")
     assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+
+
+async def test_a_store_that_is_deleted_concerns_its_own_waits_only(aws: Emulator) -> None:
+    """CloudTrail has codes of its own for it, which are no matter of rights either."""
+    runs, other = queries(aws, 8), _STORE.replace("1", "0")
+    deleted = [{**run, "ids": {**run["ids"], "event_data_store": other}} for run in runs[:4]]
+    aws.fault("error", code="InactiveEventDataStoreException", operation="ListQueries", containing=other)
+    waiting = waits([*deleted, *runs[4:]])
+    await until(lambda: aws.counts().get("ListQueries", {}).get("ok", 0) >= 5)
+    listed = [call["parameters"]["EventDataStore"] for call in aws.journal("ListQueries")]
+    assert 1 <= listed.count(other) <= 3
+    for wait in waiting:
+        wait.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_a_throttled_list_is_asked_for_again(aws: Emulator) -> None:
