@@ -55,11 +55,9 @@ class Medians:
         """Return how many times less our side needs."""
         return self.of(scenario, "amazon", figure) / max(self.of(scenario, "ours", figure), 1e-9)
 
-    def worst(self, figure: str) -> float:
-        """Return our worst median."""
-        return max(
-            self.of(name, "ours", figure) for name in self._rounds if self.has(name) and name != "crowd"
-        )
+    def worst(self, figure: str, but: str = "") -> float:
+        """Return our worst median of all scenarios, or of all but one."""
+        return max(self.of(name, "ours", figure) for name in self._rounds if self.has(name) and name != but)
 
     def left(self) -> int:
         """Return the most that was left of anything after the last wait."""
@@ -164,7 +162,7 @@ def goals(import_cpu: float) -> list[Goal]:
             "longest loop block (all but `crowd`)",
             "at most 100 ms",
             ("separate",),
-            lambda found: found.worst("longest block"),
+            lambda found: found.worst("longest block", but="crowd"),
             _at_most(100),
             "{:.0f} ms",
         ),
@@ -183,6 +181,11 @@ def goals(import_cpu: float) -> list[Goal]:
         _latency("limited", 1.2 * 200 / 25),
         _latency("bedrock", 1.2 * 1000 / 10),
         _latency("separate", 1.2 * 1000 / 25),
+        # Fifty lists, at five a second.
+        _latency("shared", 1.2 * 50 / 5),
+        # The list says that a task has ended, and a reading of the task how.
+        _latency("neptune", 1.2 * 1000 / 25),
+        _latency("crowd", 1.2 * 10_000 / 25),
         Goal(
             "tasks, sockets and descriptors left 15 s after the last wait (all)",
             "none",

@@ -140,9 +140,9 @@ def _lean(protocol: str) -> Any:
         def _do_parse(self, response: Mapping[str, Any], shape: Any) -> Any:
             try:
                 convert = _body_converter(shape, self._timestamp_parser)
-            except NotImplementedError:
+                body = json.loads(response["body"] or b"{}")
+            except (NotImplementedError, ValueError):  # a proxy's page, say, is no JSON
                 return super()._do_parse(response, shape)
-            body = json.loads(response["body"] or b"{}")
             parsed = body if convert is None else convert(body)
             for name, member in shape.members.items():
                 if member.serialization.get("location") == "statusCode":

@@ -42,8 +42,8 @@ _ONE_ATTEMPT: Any = {"mode": "standard", "total_max_attempts": 1}
 _NOT_SENT = (ConnectionError, CredentialRetrievalError, MetadataRetrievalError)
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
-# Seconds between two looks at whether the connection has changed, and between two new clients because of
-# expired credentials: where there are no fresh ones yet, a thousand waits would make a thousand clients.
+# Seconds between two looks at whether the connection has changed, and between two new clients because
+# credentials are expired or missing: where there are no others yet, a thousand waits would make a thousand.
 _AGAIN = 10.0
 
 
@@ -155,7 +155,9 @@ class ClientHook(AwsBaseHook):
         if not self._may_ask_airflow:
             return False
         now = time.monotonic()
-        if error.code in EXPIRED:
+        # Boto looks for credentials once. Where they come from (a machine's metadata, say) may have been away
+        # then, and as long as anybody waits, the client without any would be everybody's.
+        if error.code in EXPIRED or isinstance(error.__cause__, NoCredentialsError):
             due = now - self._renewed_at >= _AGAIN
             if due:
                 self._renewed_at = now

@@ -108,6 +108,9 @@ CLOUDTRAIL_QUERY = JobType(
             record="Queries",
             next_token="NextToken",
             rate=10.0,
+            errors=dict.fromkeys(
+                ("EventDataStoreNotFoundException", "InactiveEventDataStoreException"), ErrorKind.NOT_FOUND
+            ),
         ),
         ids={"query_id": "QueryId"},
     ),

@@ -104,8 +104,11 @@ class Turn:
     @property
     def goes_on(self) -> bool:
         """Whether another page may show somebody's job, and still pays."""
-        worth = self.pages < max(1, self._readers // _WORTH)
-        return bool(self._missing) and not self._is_last and worth
+        if not self.pages:
+            return bool(self._missing)
+        # For one whom the list does not show at all, all its pages would be read, again and again.
+        worth = len(self._missing) >= _WORTH and self.pages < self._readers // _WORTH
+        return worth and not self._is_last
 
     def saw(self, records: Sequence[Mapping[str, Any]], *, last: bool) -> None:
         """Give the waits what a page shows of their jobs."""

@@ -198,7 +198,9 @@ class Poller:
                     turn.again()
             elif error.meaning is ErrorKind.NOT_FOUND:
                 group.can_be_listed = False  # nor does it concern any other group
-            elif not error.is_transient:
+            elif (
+                not error.is_transient and not turn.pages
+            ):  # else it is a page's token that AWS does not take
                 self._deny(group.operation, error)
         except Exception as error:  # noqa: BLE001 - the single readings tell the waits
             _log.debug("could not list jobs: %r", error)

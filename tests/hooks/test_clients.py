@@ -158,6 +158,25 @@ async def test_a_credentials_file_that_was_rewritten(
         await side.read(run)
 
 
+async def test_credentials_that_were_away_when_the_client_was_made(
+    case: Case, run: JobRun, deferred: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine's metadata may not answer for a moment; in a triggerer all later waits share the client."""
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+    for name in names:
+        monkeypatch.delenv(name)
+    side = _side(case, deferred=deferred, aws_conn_id=None)
+    async with side.hook:
+        assert (await side.fails(run)).meaning is ErrorKind.REJECTED
+        # Where there are none, the task must fail now, and not after a time-out.
+        assert (await side.fails(run)).meaning is ErrorKind.FATAL
+        for name in names:
+            monkeypatch.setenv(name, "emulated")
+        monkeypatch.setattr("airflow_jobs_provider.hooks.clients._AGAIN", 0.0)
+        assert (await side.fails(run)).meaning is ErrorKind.REJECTED
+        await side.read(run)
+
+
 @pytest.mark.parametrize("gone", [True, False], ids=["deleted", "unreadable"])
 async def test_a_connection_that_cannot_be_read_again(
     case: Case,

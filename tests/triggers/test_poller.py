@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import logging
 import threading
@@ -189,6 +190,61 @@ async def test_what_a_list_does_not_show_is_read_singly(aws: Emulator) -> None:
     assert all("snapshot" in payload for payload in rest)
 
 
+async def test_a_list_of_several_pages(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list ends where it shows all who wait, and not after the page that AWS sends first."""
+    _turn_pages_of(5, monkeypatch)
+    waiting = waits(refreshes(aws, 20, data_sets=1))
+    await until(lambda: len(_pages_asked_for(aws)) >= 4)
+    single = calls(aws, READ)
+    lists = calls(aws, "ListIngestions")
+    await until(lambda: calls(aws, "ListIngestions") >= lists + 20)
+    assert calls(aws, READ) - single <= 20  # else a hundred
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+
+
+async def test_a_job_that_is_not_listed_is_not_looked_for(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To read what a data set has seen in three months, page by page, costs more than one single reading."""
+    _turn_pages_of(10, monkeypatch)
+    runs = refreshes(aws, 40, data_sets=1)[30:]
+    aws.delete("quicksight-ingestion", {"IngestionId": "i35"})
+    waiting = waits(runs)
+    await until(lambda: calls(aws, "ListIngestions") >= 10)
+    # While the first waits do not know of the others, a list may be read for few.
+    assert _pages_asked_for(aws) == {None}
+    waiting.pop(5).cancel()
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+
+
+async def test_a_page_that_aws_does_not_give_is_no_missing_right(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A page's token may run out; whoever took that for a missing right would read singly for an hour."""
+    _turn_pages_of(5, monkeypatch)
+    page = base64.b64encode(b"after-").decode()
+    aws.fault("error", code="InvalidNextTokenException", operation="ListIngestions", containing=page, times=1)
+    waiting = waits(refreshes(aws, 20, data_sets=1))
+    await until(lambda: len(_pages_asked_for(aws)) >= 4)
+    assert not [record for record in caplog.records if "cannot be listed" in record.getMessage()]
+    assert aws.counts()["ListIngestions"].keys() > {"ok"}
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    await asyncio.gather(*waiting)
+
+
+def _turn_pages_of(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lanes, "_BURST", 1000.0)
+    overview = QUICKSIGHT_INGESTION.overview
+    assert overview is not None
+    monkeypatch.setitem(overview.operation.constants, "MaxResults", size)
+
+
+def _pages_asked_for(aws: Emulator) -> set[str | None]:
+    return {call["parameters"].get("NextToken") for call in aws.journal("ListIngestions")}
+
+
 async def test_without_the_right_to_list(aws: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     """List rights are optional: no wait may fail for them, and nobody wants to read of them twice."""
     aws.fault("error", code="AccessDeniedException", operation="ListIngestions")
@@ -221,6 +277,20 @@ async def test_a_list_that_is_not_there_concerns_its_own_waits_only(aws: Emulato
     assert listed.count("set-1") >= 5
     aws.settle("quicksight-ingestion", {}, "COMPLETED")
     assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+
+
+async def test_a_store_that_is_deleted_concerns_its_own_waits_only(aws: Emulator) -> None:
+    """CloudTrail has codes of its own for it, which are no matter of rights either."""
+    runs, other = queries(aws, 8), _STORE.replace("1", "0")
+    deleted = [{**run, "ids": {**run["ids"], "event_data_store": other}} for run in runs[:4]]
+    aws.fault("error", code="InactiveEventDataStoreException", operation="ListQueries", containing=other)
+    waiting = waits([*deleted, *runs[4:]])
+    await until(lambda: aws.counts().get("ListQueries", {}).get("ok", 0) >= 5)
+    listed = [call["parameters"]["EventDataStore"] for call in aws.journal("ListQueries")]
+    assert 1 <= listed.count(other) <= 3
+    for wait in waiting:
+        wait.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def test_a_throttled_list_is_asked_for_again(aws: Emulator) -> None:
