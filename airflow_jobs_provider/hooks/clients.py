@@ -18,6 +18,7 @@ from botocore.exceptions import (
     CredentialRetrievalError,
     HTTPClientError,
     MetadataRetrievalError,
+    NoCredentialsError,
     SSLError,
 )
 
