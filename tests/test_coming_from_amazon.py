@@ -24,8 +24,11 @@ _OURS = "airflow_jobs_provider."
 # What triggers take from their base, to reach AWS.
 _CONNECTION = {"aws_conn_id", "region_name", "verify", "botocore_config"}
 
-if tuple(map(int, amazon_version.split(".")[:2])) < (9, 39):  # the newest one for Python 3.10
-    pytest.skip("the page compares with 9.39", allow_module_level=True)
+if tuple(map(int, amazon_version.split(".")[:2])) < (9, 39):
+    pytest.skip(
+        f"the page compares with 9.39, which Python 3.10 cannot have; this is {amazon_version}",
+        allow_module_level=True,
+    )
 
 
 def section(heading: str) -> str:

@@ -116,6 +116,10 @@ def lighten(session: Any) -> Any:
     return session
 
 
+class _NotLeanError(Exception):
+    """A shape that botocore's own parser is to read: it is not all in the body, or not as JSON has it."""
+
+
 class _LeanParsers(AioResponseParserFactory):
     """botocore's parsers, but for the bodies of successful answers in JSON.
 
@@ -141,7 +145,7 @@ def _lean(protocol: str) -> Any:
             try:
                 convert = _body_converter(shape, self._timestamp_parser)
                 body = json.loads(response["body"] or b"{}")
-            except (NotImplementedError, ValueError):  # a proxy's page, say, is no JSON
+            except (_NotLeanError, ValueError):  # a proxy's page, say, is no JSON
                 return super()._do_parse(response, shape)
             parsed = body if convert is None else convert(body)
             for name, member in shape.members.items():
@@ -161,9 +165,9 @@ _Converter = Callable[[Any], Any]
 def _body_converter(shape: Any, timestamp: _Converter) -> _Converter | None:
     """Return what makes an answer of its body, which must be all that there is to it."""
     if shape is None or "payload" in shape.serialization:
-        raise NotImplementedError
+        raise _NotLeanError
     if {member.serialization.get("location") for member in shape.members.values()} - {None, "statusCode"}:
-        raise NotImplementedError
+        raise _NotLeanError
     return _converter(shape, timestamp)
 
 
@@ -176,7 +180,7 @@ def _converter(shape: Any, timestamp: _Converter, above: tuple[str, ...] = ()) -
     if shape.type_name == "timestamp":
         return partial(_moment, timestamp)
     if shape.type_name == "blob" or shape.name in above:
-        raise NotImplementedError(f"a lean parser for {shape.name}, a {shape.type_name}")
+        raise _NotLeanError
     above = (*above, shape.name)
     if shape.type_name == "list":
         return _list_converter(_converter(shape.member, timestamp, above))

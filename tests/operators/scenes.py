@@ -176,3 +176,9 @@ def died_in_the_start(case: Case, context: Context, monkeypatch: pytest.MonkeyPa
         dying.setattr(HeldJob, "sleep", die)
         with pytest.raises(SystemExit):
             case.start().execute(context)
+
+
+def not_seen_once(case: Case, aws: Emulator) -> None:
+    """Have AWS not know a job the next time that it is read, as in the seconds after a start."""
+    code = next(code for code, kind in case.job_type.errors.items() if kind is ErrorKind.NOT_FOUND)
+    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)

@@ -25,6 +25,7 @@ from tests.operators.scenes import (
     died,
     died_in_the_start,
     named_before,
+    not_seen_once,
     only_job,
     tokened,
     tokenless,
@@ -86,8 +87,7 @@ def test_a_late_retry_that_asks_again_does_not_start_another(
     aws.configure(case.job_type.name, duration=0.5)
     died(case, context, monkeypatch, sent=False)
     context["task_state_store"].values["aws_job"]["started_at"] -= 300
-    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
-    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+    not_seen_once(case, aws)
     assert case.start().execute(context.retried())["status"] == case.succeeded
     assert len(aws.jobs()) == 1
 
@@ -110,8 +110,7 @@ def test_a_job_not_seen_yet_is_not_started_again(case: Case, aws: Emulator, cont
     """A worker that died in the first seconds: AWS may not find its job yet, but it is there."""
     aws.configure(case.job_type.name, duration=0.5)
     crashed(case, aws, context)
-    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
-    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+    not_seen_once(case, aws)
     assert case.start().execute(context.retried())["status"] == case.succeeded
     assert len(aws.jobs()) == 1
 

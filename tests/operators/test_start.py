@@ -18,6 +18,7 @@ from tests.cases import Case
 from tests.conftest import Context
 from tests.operators.scenes import (
     asked_for_long_ago,
+    not_seen_once,
     only_job,
     tokened,
     with_quota,
@@ -108,8 +109,7 @@ def test_polling_survives_what_passes(case: Case, aws: Emulator, context: Contex
 def test_a_job_not_seen_yet_is_waited_for(case: Case, aws: Emulator, context: Context) -> None:
     """AWS may not find a job in the seconds after its start."""
     aws.configure(case.job_type.name, duration=0.2)
-    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
-    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+    not_seen_once(case, aws)
     assert case.start().execute(context)["status"] == case.succeeded
 
 
@@ -119,8 +119,7 @@ def test_a_job_whose_start_was_asked_for_long_ago_is_waited_for(
     """While AWS throttles it a start is asked for again for minutes: AWS may not see its job at once."""
     aws.configure(case.job_type.name, duration=0.2)
     asked_for_long_ago(monkeypatch)
-    code = next(code for code, kind in case.job_type.errors.items() if kind.value == "not found")
-    aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+    not_seen_once(case, aws)
     assert case.start().execute(context)["status"] == case.succeeded
     assert len(aws.jobs()) == 1
 
