@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralError, TaskDeferralTimeout
 
+import airflow_jobs_provider.hooks
 from airflow_jobs_provider.exceptions import AwsApiError
 from tests.operators.scenes import deferred, only_job
 from tests.triggers.test_trigger import event
@@ -72,6 +73,7 @@ async def test_aiobotocore_is_missing(
     """The triggerer may be another installation than the workers: what to install, and where."""
     operator = case.start(deferrable=True)
     deferral = deferred(operator, context)
+    monkeypatch.setattr("airflow_jobs_provider.hooks", airflow_jobs_provider.hooks)  # as it was, at the end
     for name in [
         name for name in sys.modules if name.startswith(("aiobotocore", "airflow_jobs_provider.hooks"))
     ]:
