@@ -15,6 +15,7 @@ import pytest
 from tests.cases import CASES
 from tests.live.job_types import LIVE_JOB_TYPES
 from tests.live.looks import PAUSE, Looks
+from tests.live.modes import ARGUMENTS
 from tests.live.target import Target, new_target
 from tests.live.waits import TERMINAL
 
@@ -55,14 +56,12 @@ class Cell(Target):
 
     def add_dag(self, mode: str | None) -> None:
         """Write a DAG of this cell's own, ``<job type>_<mode>_<target>``; ``None`` takes its task out."""
-        if mode is not None:
+        if mode is None:
+            task = "EmptyOperator(task_id='other')"
+        else:
             self.dag_id = f"{self.name}_{mode}_{self.target}"
-        arguments = {**self.live.arguments, "deferrable": mode == "deferred", "poll_interval": 1}
-        task = (
-            "EmptyOperator(task_id='other')"
-            if mode is None
-            else f"live.operator(task_id='job', **{arguments!r})"
-        )
+            arguments = {**self.live.arguments, **ARGUMENTS[mode], "poll_interval": 1}
+            task = f"live.operator(task_id='job', **{arguments!r})"
         self.airflow.add_dag(
             f"{self.target}.py",
             "from airflow.providers.standard.operators.empty import EmptyOperator\n"

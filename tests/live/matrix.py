@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.live.cells import failure_of
+from tests.live.modes import MATRIX
 from tests.live.processes import LiveError
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BOTH = ("worker", "deferred")
 
 # How many cells are under way at a time: most of their time is Airflow's.
 _AT_A_TIME = 32
@@ -77,7 +77,7 @@ class Matrix:
         *,
         job: str,
         next_try: str = "",
-        modes: tuple[str, ...] = BOTH,
+        modes: tuple[str, ...] = tuple(MATRIX),
         only: Callable[[Cell], bool] = lambda _: True,
         is_long: bool = False,
     ) -> Callable[[Scenario], Scenario]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from tests.cases import CASES
 from tests.live.home import REPOSITORY
+from tests.live.modes import MATRIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     import pytest
 
-MODES = {"worker": "in a worker", "deferred": "deferred"}
 FILES = {
     REPOSITORY / "README.md": False,
     REPOSITORY / "docs" / "cancellation.md": False,
@@ -90,13 +90,13 @@ class Seen:
     def table(self, *, with_counts: bool) -> str:
         """Return the table in Markdown."""
         heads = ["what happens to the task", "what happens to the AWS job", "the next try"]
-        heads += MODES.values() if with_counts else ["proven"]
+        heads += MATRIX.values() if with_counts else ["proven"]
         rows = [heads, ["---"] * len(heads)]
         for line in self._lines.values():
             if with_counts:
-                shown = [_count(line.held.get(mode)) for mode in MODES]
+                shown = [_count(line.held.get(mode)) for mode in MATRIX]
             else:
-                shown = [" and ".join(MODES[mode] for mode in MODES if mode in line.held)]
+                shown = [_listed([title for mode, title in MATRIX.items() if mode in line.held])]
             rows.append([line.event, line.job, line.next_try, *shown])
         return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
@@ -106,6 +106,11 @@ class Seen:
         told = mark.kwargs
         line = Line(told["event"], told["job"], told.get("next_try", ""))
         return self._lines.setdefault(line.event, line)
+
+
+def _listed(names: list[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _count(held: tuple[int, int] | None) -> str:

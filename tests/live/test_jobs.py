@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_jobs_provider.jobs.run import JobRun
+from tests.live.modes import ARGUMENTS
 
 if TYPE_CHECKING:
     from tests.live.cells import Cell, Cells
 
-modes = pytest.mark.parametrize("mode", ["worker", "deferred"])
+modes = pytest.mark.parametrize("mode", ARGUMENTS)
 # How a sensor waits.
 WAITING = {
     "poke": "running",
@@ -20,7 +21,7 @@ WAITING = {
     "deferred": "deferred",
     "workerless": "deferred",
 }
-sensor_modes = pytest.mark.parametrize("mode", ["poke", "reschedule", "deferred"])
+sensor_modes = pytest.mark.parametrize("mode", WAITING)
 
 
 @modes

@@ -17,9 +17,12 @@ from tests.live.rows import aws, options, people, sensors, times, workers
 from tests.live.rows.outcomes import (
     ANOTHER,
     CANCELLED,
-    DEFERRED,
     GOES_ON,
+    IN_TRIGGERERS,
+    TAKES_OVER,
+    WORKERLESS,
     is_cancelled,
+    starts_another,
     succeeds_with_the_only_job,
 )
 
@@ -57,36 +60,33 @@ def test_row(wave: Wave, row: Row, mode: str, record_property: Callable[[str, ob
     event="it is cleared while no triggerer runs",
     job="cancelled, at the latest by the next try",
     next_try=ANOTHER,
-    modes=DEFERRED,
+    modes=IN_TRIGGERERS,
 )
 def test_clear_without_a_triggerer(cells: Cells) -> None:
     """With no triggerer alive nobody is told of a clear."""
 
     def starts_a_second(cell: Cell) -> None:
         cell.clear()
-        cell.until(lambda: len(cell.jobs()) == 2, "a second job")
-
-    def succeeds(cell: Cell) -> None:
-        cell.succeed(cell.jobs()[1])
-        cell.sees("success", try_number=2)
-        assert cell.history() == ["cancelled", "succeeded"]
+        # One that starts in the triggerer waits for the next one.
+        if cell in deferred:
+            cell.until(lambda: len(cell.jobs()) == 2, "a second job")
 
     # A try that has to wait for the old job's end would defer, and nobody is there to wake it.
     cells.configure(duration=900)
-    cells.each(lambda cell: cell.start_and_wait("deferred_plain"))
+    deferred, workerless = start_all(cells)
     cells.airflow.kill("triggerer", signal.SIGKILL, whole=True)
     try:
-        cells.each(starts_a_second)
+        cells.each(starts_a_second, deferred + workerless)
     finally:
         cells.airflow.restart("triggerer", signal.SIGKILL)
-    cells.each(succeeds)
+    cells.each(starts_another, deferred + workerless)
 
 
 @pytest.mark.kill_matrix(
     event="the triggerer is told to end, or dies, and is started again",
     job=GOES_ON,
     next_try="(the wait goes on)",
-    modes=DEFERRED,
+    modes=IN_TRIGGERERS,
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 def test_triggerer_restart(cells: Cells, number: signal.Signals) -> None:
@@ -97,18 +97,44 @@ def test_triggerer_restart(cells: Cells, number: signal.Signals) -> None:
         succeeds_with_the_only_job(cell)
 
     cells.configure(duration=900)
-    cells.each(lambda cell: cell.start_and_wait("deferred_plain"))
+    deferred, workerless = start_all(cells)
     cells.airflow.restart("triggerer", number)
+    cells.each(goes_on, deferred + workerless)
+
+
+@pytest.mark.kill_matrix(
+    event="the triggerer dies during the start call", job=GOES_ON, next_try=TAKES_OVER, modes=WORKERLESS
+)
+def test_triggerer_dies_in_the_start(cells: Cells) -> None:
+    """Its start was sent and not answered: the next triggerer finds the job, by token or by list."""
+
+    def goes_on(cell: Cell) -> None:
+        cell.until(cell.is_waited_for, "a triggerer reads the job")
+        cell.succeed(cell.jobs()[0])
+        succeeds_with_the_only_job(cell)
+
+    cells.configure(duration=900)
+    cells.each(lambda cell: cell.start_slowly("workerless_plain"))
+    cells.airflow.restart("triggerer", signal.SIGKILL)
     cells.each(goes_on)
 
 
-@pytest.mark.kill_matrix(event="its DAG is deleted", job=CANCELLED, modes=DEFERRED)
+@pytest.mark.kill_matrix(event="its DAG is deleted", job=CANCELLED, modes=IN_TRIGGERERS)
 def test_dag_deleted(cells: Cells) -> None:
     """Airflow refuses it while one of its tasks is in a worker."""
     cells.configure(duration=900)
-    cells.each(lambda cell: cell.start_and_wait("deferred_paused"))
+    deferred, workerless = start_all(cells, "paused")
     # The scheduler of Airflow 3.3 may die of it (ObjectDeletedError).
     cells.airflow.expect_ends()
-    cells.each(lambda cell: cell.airflow.delete_dag(cell.dag_id))
-    cells.each(is_cancelled)
+    cells.each(lambda cell: cell.airflow.delete_dag(cell.dag_id), deferred + workerless)
+    cells.each(is_cancelled, deferred + workerless)
     cells.airflow.revive()
+
+
+def start_all(cells: Cells, variant: str = "plain") -> tuple[list[Cell], list[Cell]]:
+    """Start a task of every job type, deferred and without a worker, and return them mode by mode."""
+    started: list[list[Cell]] = [[cell.on_a_new_target() for cell in cells.all] for _ in IN_TRIGGERERS]
+    for mode, those in zip(IN_TRIGGERERS, started, strict=True):
+        cells.each(lambda cell, mode=mode: cell.start_and_wait(f"{mode}_{variant}"), those)  # type: ignore[misc]
+    deferred, workerless = started
+    return deferred, workerless

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from airflow.sdk import DAG
 
 from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator
 from airflow_jobs_provider.sensors.quicksight import QuickSightIngestionSensor
-
-WORKERLESS: dict[str, Any] = {"start_from_trigger": True, "end_from_trigger": True}
+from tests.live.modes import ARGUMENTS
 
 with DAG("crowd_refresh", schedule=None, params={"target": "sales"}, max_active_runs=400):
     QuickSightCreateIngestionOperator(
-        task_id="job", data_set_id="{{ params.target }}", poll_interval=5, **WORKERLESS
+        task_id="job", data_set_id="{{ params.target }}", poll_interval=5, **ARGUMENTS["workerless"]
     )
 
 with DAG("crowd_sensor", schedule=None, params={"job": {}}, max_active_runs=400):
@@ -23,5 +20,5 @@ with DAG("crowd_sensor", schedule=None, params={"job": {}}, max_active_runs=400)
         ingestion_id="{{ params.job.ingestion_id }}",
         aws_account_id="{{ params.job.aws_account_id }}",
         poke_interval=5,
-        **WORKERLESS,
+        **ARGUMENTS["workerless"],
     )

@@ -9,22 +9,16 @@ from airflow.sdk import DAG
 
 from tests.cases import CASES
 from tests.live.job_types import LIVE_JOB_TYPES
+from tests.live.modes import ARGUMENTS
 
 CANCELS: dict[str, Any] = {case.name: case.cancel_class for case in CASES}
 
-WORKERLESS: dict[str, Any] = {"start_from_trigger": True, "end_from_trigger": True}
-MODES: dict[str, dict[str, Any]] = {
-    "worker": {"deferrable": False},
-    "deferred": {"deferrable": True},
-    "ending": {"end_from_trigger": True},
-    "workerless": WORKERLESS,
-}
 SENSOR_MODES: dict[str, dict[str, Any]] = {
     "poke": {"mode": "poke", "poke_interval": 3},
     # Each reading is a process of its own: more often, and they would keep each other from working.
     "reschedule": {"mode": "reschedule", "poke_interval": 8},
     "deferred": {"deferrable": True, "poke_interval": 3},
-    "workerless": {**WORKERLESS, "poke_interval": 3},
+    "workerless": {**ARGUMENTS["workerless"], "poke_interval": 3},
 }
 
 
@@ -35,11 +29,11 @@ def make_dag(dag_id: str, **params: Any) -> DAG:
 
 
 for name, live in LIVE_JOB_TYPES.items():
-    for mode, options in MODES.items():
+    for mode, options in ARGUMENTS.items():
         common = {"task_id": "job", "poll_interval": 1, **options, **live.arguments}
         with make_dag(f"{name}_{mode}", target="target"):
             live.operator(**common, retries=1, retry_delay=timedelta(seconds=1))
-    for mode, options in MODES.items():
+    for mode, options in ARGUMENTS.items():
         cancel = CANCELS[name].job_type.cancel
         ids = {key: f"{{{{ params.job.{key} }}}}" for key in cancel.parameters if key not in cancel.optional}
         with make_dag(f"{name}_cancel_{mode}", job={}):

@@ -13,12 +13,8 @@ from airflow.sdk import DAG, get_parsing_context
 
 from tests.live import variants
 from tests.live.job_types import LIVE_JOB_TYPES, LiveJobType
+from tests.live.modes import ARGUMENTS, MATRIX
 
-MODES: dict[str, dict[str, Any]] = {
-    "worker": {"deferrable": False},
-    "deferred": {"deferrable": True},
-    "workerless": {"start_from_trigger": True, "end_from_trigger": True},
-}
 # Seconds: long enough for a task to start on a busy machine.
 TIMEOUT = timedelta(seconds=30)
 RUN_TIMEOUT = timedelta(seconds=60)
@@ -31,12 +27,12 @@ COMMON: dict[str, Any] = {"task_id": "job", "poll_interval": 1, **AGAIN}
 
 def start(live: LiveJobType, mode: str, base: Any = None, **options: Any) -> Any:
     """Return a task that starts a job."""
-    return (base or live.operator)(**{**COMMON, **MODES[mode], **live.arguments, **options})
+    return (base or live.operator)(**{**COMMON, **ARGUMENTS[mode], **live.arguments, **options})
 
 
 def mapped(live: LiveJobType, mode: str) -> None:
     """Make a mapped task with one instance."""
-    options = {**COMMON, **MODES[mode], **live.arguments}
+    options = {**COMMON, **ARGUMENTS[mode], **live.arguments}
     expanded = {"poll_interval": [options.pop("poll_interval")]}
     live.operator.partial(**options).expand(**expanded)
 
@@ -55,7 +51,9 @@ def with_sensor(live: LiveJobType, mode: str, **options: Any) -> None:
         for key in describe.parameters
         if key not in describe.optional
     }
-    job >> live.sensor(task_id="wait", poke_interval=1, **AGAIN, **MODES[mode], **ids, **options)
+    # Results of other tasks are no input of the triggerer.
+    wait = ARGUMENTS["deferred" if mode == "workerless" else mode]
+    job >> live.sensor(task_id="wait", poke_interval=1, **AGAIN, **wait, **ids, **options)
 
 
 VARIANTS: dict[str, Any] = {
@@ -92,15 +90,16 @@ VARIANTS: dict[str, Any] = {
         live, mode, variants.held_up_before_the_deferral(live.operator), cancel_on_kill=False
     ),
 }
-# Classes that are made in a DAG file, and results of other tasks, are no input of the triggerer.
+# Classes that are made in a DAG file cannot start in the triggerer.
 WORKERLESS = {
     *("plain", "alone", "mapped", "paused", "timeout", "run_timeout", "keep", "keep_timeout", "no_retry"),
+    "with_sensor",
 }
 DAG_OPTIONS: dict[str, dict[str, Any]] = {"run_timeout": {"dagrun_timeout": RUN_TIMEOUT}}
 
 asked_for = get_parsing_context().dag_id
 for job_type, live in LIVE_JOB_TYPES.items():
-    for mode in MODES:
+    for mode in MATRIX:
         for variant, make in VARIANTS.items():
             dag_id = f"{job_type}_{mode}_{variant}"
             if asked_for in (None, dag_id) and (mode != "workerless" or variant in WORKERLESS):

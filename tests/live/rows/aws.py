@@ -9,8 +9,8 @@ from tests.live.matrix import Matrix
 from tests.live.rows.outcomes import (
     ANOTHER,
     CANCELLED,
-    DEFERRED,
     GOES_ON,
+    IN_TRIGGERERS,
     WORKER,
     is_cancelled,
     starts_another,
@@ -43,8 +43,8 @@ def trouble_while_reading(cell: Cell, mode: str) -> None:
 @matrix.row("the same while the job is to be cancelled", job=CANCELLED)
 def trouble_while_cancelling(cell: Cell, mode: str) -> None:
     """A cancel that is not certain is asked for again; a worker has 5 seconds for that."""
-    if mode == "deferred":
-        cell.start_and_wait("deferred_plain")
+    if mode != "worker":
+        cell.start_and_wait(f"{mode}_plain")
         is_cancelled_in_spite_of(cell, "throttle", "server_error", "drop", "expired_token")
         return
     cell.start_and_wait("worker_plain")
@@ -104,7 +104,7 @@ def outage_while_cancelling(cell: Cell, mode: str) -> None:
 @matrix.row(
     "it is marked failed, and AWS cannot be reached for two minutes",
     job="cancelled when AWS is back",
-    modes=DEFERRED,
+    modes=IN_TRIGGERERS,
     is_long=True,
 )
 def outage_while_the_triggerer_cancels(cell: Cell, mode: str) -> None:

@@ -11,8 +11,12 @@ CANCELLED = "cancelled"
 GOES_ON = "goes on"
 ANOTHER = "starts another, when the old one has ended"
 TAKES_OVER = "takes the job over"
+# The modes that a row can happen in, where these are not all.
 WORKER = ("worker",)
 DEFERRED = ("deferred",)
+WORKERLESS = ("workerless",)
+BY_WORKERS = (*WORKER, *DEFERRED)
+IN_TRIGGERERS = (*DEFERRED, *WORKERLESS)
 
 
 def starts_another(cell: Cell) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.live.matrix import Matrix
-from tests.live.rows.outcomes import ANOTHER, CANCELLED, is_cancelled, starts_another
+from tests.live.rows.outcomes import (
+    ANOTHER,
+    BY_WORKERS,
+    CANCELLED,
+    WORKERLESS,
+    is_cancelled,
+    starts_another,
+)
 
 if TYPE_CHECKING:
     from tests.live.cells import Cell
@@ -103,7 +110,7 @@ def run_succeeded(cell: Cell, mode: str) -> None:
     is_cancelled(cell)
 
 
-@matrix.row("the task instance is deleted", job=CANCELLED, next_try=ANOTHER)
+@matrix.row("the task instance is deleted", job=CANCELLED, next_try=ANOTHER, modes=BY_WORKERS)
 def task_instance_deleted(cell: Cell, mode: str) -> None:
     """In a run that has no other, the scheduler makes it anew at once, and counts its tries anew.
 
@@ -125,6 +132,23 @@ def _succeeds_if_wanted(cell: Cell) -> bool:
     if len(cell.jobs()) > 1 and job["ended"] is None and not job["cancels"]:
         cell.succeed(job)
     return cell.state() == "success"
+
+
+@matrix.row(
+    "the task instance of one that starts in the triggerer is deleted",
+    job=CANCELLED,
+    next_try="starts another, maybe before the old one has ended",
+    modes=WORKERLESS,
+)
+def task_instance_and_record_deleted(cell: Cell, mode: str) -> None:
+    """Its record goes with it: the old job ends when its trigger is told, beside the new one's start."""
+    cell.start_and_wait(f"{mode}_alone")
+    cell.airflow.delete_task_instance(cell.dag_id, cell.run_id, "job")
+    cell.until(lambda: len(cell.jobs()) == 2, "a second job")
+    cell.until(lambda: cell.jobs()[0]["status"] == cell.case.cancelled, "the first is cancelled")
+    cell.succeed(cell.jobs()[1])
+    cell.sees("success")
+    assert cell.jobs()[1]["cancels"] == 0
 
 
 @matrix.row("the task is taken out of the DAG's file", job=CANCELLED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.live.matrix import Matrix
-from tests.live.rows.outcomes import ANOTHER, CANCELLED, GOES_ON
+from tests.live.rows.outcomes import ANOTHER, BY_WORKERS, CANCELLED, GOES_ON
 
 if TYPE_CHECKING:
     from tests.live.cells import Cell
@@ -22,7 +22,7 @@ def start_and_sensor_cleared(cell: Cell, mode: str) -> None:
     """The record of a start outlives its task, as the job does."""
     cell.start(f"{mode}_with_sensor")
     cell.sees("success")
-    cell.sees("deferred" if mode == "deferred" else "running", task_id="wait")
+    cell.sees("running" if mode == "worker" else "deferred", task_id="wait")
     cell.airflow.clear(cell.dag_id, cell.run_id, ["job"], include_downstream=True)
     cell.until(lambda: len(cell.jobs()) == 2, "a second job")
     cell.succeed(cell.jobs()[1])
@@ -30,7 +30,9 @@ def start_and_sensor_cleared(cell: Cell, mode: str) -> None:
     assert cell.history() == ["cancelled", "succeeded"]
 
 
-@matrix.row("a sensor that waits for it is cleared", job=GOES_ON, next_try="waits for it again")
+@matrix.row(
+    "a sensor that waits for it is cleared", job=GOES_ON, next_try="waits for it again", modes=BY_WORKERS
+)
 def sensor_cleared(cell: Cell, mode: str) -> None:
     """A sensor cancels nothing."""
     cell.start(f"{mode}_with_sensor")
@@ -43,7 +45,7 @@ def sensor_cleared(cell: Cell, mode: str) -> None:
     assert cell.history() == ["succeeded"]
 
 
-@matrix.row("a sensor that waits for it times out", job=GOES_ON)
+@matrix.row("a sensor that waits for it times out", job=GOES_ON, modes=BY_WORKERS)
 def sensor_timed_out(cell: Cell, mode: str) -> None:
     """A sensor cancels nothing."""
     cell.start(f"{mode}_with_impatient_sensor")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.live.matrix import BOTH, Matrix
+from tests.live.matrix import Matrix
 from tests.live.rows.outcomes import (
     ANOTHER,
+    BY_WORKERS,
     CANCELLED,
     GOES_ON,
     TAKES_OVER,
@@ -61,7 +62,7 @@ def worker_told_to_end_in_a_call(cell: Cell, mode: str) -> None:
     "the same, while the start call is in flight",
     job="cancelled within the 5 s that Airflow grants",
     next_try=ANOTHER,
-    modes=BOTH,
+    modes=BY_WORKERS,
 )
 def worker_told_to_end_in_the_start(cell: Cell, mode: str) -> None:
     """Where only the answer tells the job's id, it is not known yet."""
@@ -86,7 +87,9 @@ def clear_in_the_start(cell: Cell, mode: str) -> None:
     starts_another(cell)
 
 
-@matrix.row("Airflow refuses to record the job after its start", job=CANCELLED, next_try=ANOTHER)
+@matrix.row(
+    "Airflow refuses to record the job after its start", job=CANCELLED, next_try=ANOTHER, modes=BY_WORKERS
+)
 def record_refused(cell: Cell, mode: str) -> None:
     """A job that no later try could find must end with the try that knows of it."""
     cell.start(f"{mode}_refused_its_record")
@@ -100,6 +103,7 @@ def record_refused(cell: Cell, mode: str) -> None:
     "the worker dies (SIGKILL) before the start call, before or after it has recorded that it will make it",
     job="is not started",
     next_try="starts it",
+    modes=BY_WORKERS,
 )
 def worker_dies_before_the_start(cell: Cell, mode: str) -> None:
     """Nothing is there to be taken over, though the second try has left word of a job."""
@@ -112,7 +116,7 @@ def worker_dies_before_the_start(cell: Cell, mode: str) -> None:
     succeeds_with_the_only_job(cell)
 
 
-@matrix.row("the worker dies during the start call", job=GOES_ON, next_try=TAKES_OVER)
+@matrix.row("the worker dies during the start call", job=GOES_ON, next_try=TAKES_OVER, modes=BY_WORKERS)
 def worker_dies_in_the_start(cell: Cell, mode: str) -> None:
     """The answer reaches nobody."""
     cell.start_slowly(f"{mode}_plain")
@@ -120,7 +124,12 @@ def worker_dies_in_the_start(cell: Cell, mode: str) -> None:
     goes_on_with_the_only_job(cell)
 
 
-@matrix.row("the worker dies after the start, before it has recorded it", job=GOES_ON, next_try=TAKES_OVER)
+@matrix.row(
+    "the worker dies after the start, before it has recorded it",
+    job=GOES_ON,
+    next_try=TAKES_OVER,
+    modes=BY_WORKERS,
+)
 def worker_dies_after_the_start(cell: Cell, mode: str) -> None:
     """The job runs, and nothing in Airflow names it but the intent to start it."""
     cell.start(f"{mode}_held_up_after_the_start")
@@ -173,6 +182,7 @@ def worker_dies_and_the_job_fails(cell: Cell, mode: str) -> None:
     "the worker dies, or Airflow fails the task, after its job has succeeded",
     job="has succeeded",
     next_try="returns its result",
+    modes=BY_WORKERS,
 )
 def worker_dies_at_the_end(cell: Cell, mode: str) -> None:
     """As when Airflow fails a deferred task that resumed quickly (apache/airflow#72716, #71580)."""
