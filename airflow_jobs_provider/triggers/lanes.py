@@ -42,7 +42,7 @@ class Bucket:
     async def take(self) -> None:
         """Wait for a token: in the order of the asking.
 
-        A list asks for its next page while others queue for their first: each has every other token.
+        Lists ask for their next pages past the queue of those who ask for their first: neither may starve.
         """
         async with self._taking:
             while True:

@@ -406,21 +406,21 @@ async def test_a_published_rate_is_kept(aws: Emulator, monkeypatch: pytest.Monke
     await asyncio.gather(*waiting, return_exceptions=True)
 
 
-async def test_a_next_page_does_not_wait_for_all_first_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where more lists queue than the rate allows, jobs on second pages must not be seen last."""
-    lane, made = lanes.Lane(50.0, asyncio.Semaphore(8)), []
+async def test_nobody_is_overtaken_at_a_bucket() -> None:
+    """Next pages of lists ask past the queue: the first pages of others must have their turn all the same."""
+    bucket, order = Bucket(5.0), []
 
-    async def first_page() -> None:
-        made.append("first")
+    async def take(name: str) -> None:
+        await bucket.take()
+        order.append(name)
 
-    for _ in range(200):
-        lane.put(lambda: True, first_page)
-    await until(lambda: len(made) >= 10)
-    before = len(made)
-    for _ in range(3):
-        await lane.bucket.take()
-    assert len(made) - before <= 10
-    await lane.close()
+    for _ in range(5):
+        await bucket.take()
+    first = asyncio.create_task(take("first page"))
+    await asyncio.sleep(0.3)  # there is a token by now, and the first one still sleeps: for two
+    await take("next page")
+    await first
+    assert order == ["first page", "next page"]
 
 
 async def test_throttles_slow_all_down_and_fail_none(
