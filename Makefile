@@ -54,7 +54,7 @@ test: check live ## everything
 chaos: install ## a longer storm of kills, clears and faults, and its counts (SECONDS=600, SEED=7)
 	@$(BIN)/python -m tests.live.chaos --seconds $(or $(SECONDS),600) --seed $(or $(SEED),7)
 
-bench: install ## many waits in one process beside the amazon provider's, an hour and a half (QUICK=1: under three minutes)
+bench: install ## many waits in one process beside the amazon provider's, an hour (QUICK=1: under three minutes)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
 bench-tasks: install ## what a task costs a whole Airflow, four ways: half an hour

@@ -92,14 +92,21 @@ def wait_until_over(
     :raises AwsApiError: for an error that waiting does not mend.
     """
     watch = Watch(run, log, started_at)
+    began = time.monotonic()
+
+    def age() -> float:
+        if watch.over_since is not None:
+            return time.time() - watch.over_since
+        # Where this clock is behind the one that told the start, the job would stay new for as long.
+        return max(time.time() - started_at, time.monotonic() - began)
 
     def anew() -> float | None:
-        pause = pause_at(time.time() - started_at, poll_interval)
+        pause = pause_at(age(), poll_interval)
         left = math.inf if deadline is None else deadline - time.time()
         return min(pause, left) if watch.is_quiet and left > 0 else None
 
     while True:
-        pause = pause_at(time.time() - (watch.over_since or started_at), poll_interval)
+        pause = pause_at(age(), poll_interval)
         try:
             snapshot: JobSnapshot = yield Read(run)
         except AwsApiError as error:

@@ -7,14 +7,16 @@ import json
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from benchmarks.plot import pictured, svg
 from benchmarks.report import report
 from benchmarks.results import Medians
-from benchmarks.runs import emulator, measure
-from benchmarks.scenarios import FULL, QUICK
+from benchmarks.runs import Measurement, begin_together
+from benchmarks.scenarios import FULL, QUICK, batches
 
 _HERE = Path(__file__).parent
 _IMPORT = """
@@ -52,17 +54,28 @@ def main() -> None:
     ]
     rounds: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
     count = 1 if options.quick else options.rounds
-    with emulator() as aws:
+
+    def note(number: int, measured: Sequence[Measurement]) -> None:
+        for each in measured:
+            found = each.figures()
+            each.close()
+            rounds[each.scenario.name][each.side].append(found)
+            shown = {key: value for key, value in found.items() if key != "latencies"}
+            name = f"{number + 1}/{count} {each.scenario.name} {each.side}"
+            print(f"{name}: {json.dumps(shown)}", flush=True)
+
+    with ExitStack() as stack:
+        earlier: tuple[int, Sequence[Measurement]] = (0, ())
         for number in range(count):
-            for scenario in scenarios:
-                if number >= scenario.rounds:
-                    continue
-                for side in ("ours",) if scenario.alone else ("amazon", "ours"):
-                    if options.side in (None, side):
-                        found = measure(scenario, side, aws)
-                        rounds[scenario.name][side].append(found)
-                        shown = {key: value for key, value in found.items() if key != "latencies"}
-                        print(f"{number + 1}/{count} {scenario.name} {side}: {json.dumps(shown)}", flush=True)
+            for batch in batches(scenarios, number, options.side):
+                measured = [stack.enter_context(Measurement(*each)) for each in batch]
+                begin_together(measured)
+                # These have slept meanwhile, to see what is left.
+                note(*earlier)
+                for each in measured:
+                    each.is_over()
+                earlier = (number, measured)
+        note(*earlier)
     text = report(scenarios, rounds, import_cpu(), quick=options.quick)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / ("QUICK.md" if options.quick else "RESULTS.md")).write_text(text)

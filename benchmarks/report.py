@@ -19,8 +19,9 @@ def report(scenarios: Sequence[Scenario], rounds: Rounds, import_cpu: float, *, 
         "",
         "Made by `make bench" + (" QUICK=1`: few waits, so the ratios say little" if quick else "`") + ".",
         "",
-        f"{_machine()}. Medians of the rounds; each side in a process of its own, one after the other,",
-        "beside the same emulator. The amazon provider's loop is blocked for most of its polls, so its own",
+        f"{_machine()}. Medians of the rounds; each side in a process of its own, with an emulated AWS in",
+        "another. What leaves the machine nearly idle is measured beside others, and says so; the rest",
+        "alone, one after the other. The amazon provider's loop is blocked for most of its polls, so its own",
         "calls are no measure. CPU is without what the ticks cost by which blocks are measured.",
         "",
         "| must reach | limit | measured | |",
@@ -44,11 +45,12 @@ def _table(scenario: Scenario, found: Medians, rounds: Rounds) -> list[str]:
     shortest, longest = scenario.durations
     limit = f", throttled above {scenario.limit} readings a second" if scenario.limit else ""
     count = len(rounds.get(scenario.name, {}).get("ours", ()))
+    beside = f"; {' and '.join(scenario.light)}: beside other light ones" if scenario.light else ""
     lines = [
         f"## `{scenario.name}`: {scenario.title}",
         "",
         f"Jobs of {shortest:g} to {longest:g} s, poll_interval {scenario.poll_interval} s{limit};",
-        f"rounds: {count}.",
+        f"rounds: {count}{beside}.",
         "",
         "| | ours | amazon | |",
         "|---|---:|---:|---:|",

@@ -1,7 +1,8 @@
 """One side in a process of its own: ``python -m benchmarks.side JOB_TYPE SIDE``.
 
 It is steered through its standard input: it says ``ready`` when everything is imported that a triggerer has
-imported, reads one line of JSON (the jobs, and when to begin), waits for all of them, and prints its figures.
+imported, reads one line of JSON (the jobs, and when to begin), waits for all of them, says ``over``, and
+prints its figures when it has seen what is left.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import psutil
@@ -83,8 +86,11 @@ async def wait_for(make: Any, seen: list[float]) -> None:
         seen.append(time.time())
 
 
-async def measure(side: str, kind: Kind, work: dict[str, Any]) -> dict[str, Any]:
-    """Wait for all jobs, and return the figures."""
+async def measure(side: str, kind: Kind, work: dict[str, Any], over: Callable[[], None]) -> dict[str, Any]:
+    """Wait for all jobs, and return the figures.
+
+    :param over: called after the last wait.
+    """
     makers = triggers(side, kind, work)
     seen: list[list[float]] = [[] for _ in makers]
     process = psutil.Process()
@@ -105,10 +111,11 @@ async def measure(side: str, kind: Kind, work: dict[str, Any]) -> dict[str, Any]
             await asyncio.sleep(2.0)
             memory = process.memory_info().rss
     sampled = asyncio.create_task(_memory(process, work["sample_at"]))
-    results = await asyncio.gather(*waiting, return_exceptions=True)
+    await asyncio.gather(*waiting, return_exceptions=True)
     cpu = time.process_time() - cpu - idle * (time.perf_counter() - began)
     ticking.cancel()
     del waiting
+    over()
     if side == "ours":
         await asyncio.sleep(_AFTER)
     gc.collect()
@@ -120,7 +127,8 @@ async def measure(side: str, kind: Kind, work: dict[str, Any]) -> dict[str, Any]
         "longest_block": clock.longest,
         "total_block": clock.total,
         "seen": [found[0] if found else None for found in seen],
-        "lost": sum(isinstance(result, BaseException) for result in results),
+        # Also those whose trigger has ended without an event.
+        "lost": sum(not found for found in seen),
         "left": {name: left[name] - left_before[name] for name in left},
     }
 
@@ -160,7 +168,8 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Airflow's loggers write there
     print("ready", file=answers, flush=True)
     work = json.loads(sys.stdin.readline())
-    print(json.dumps(asyncio.run(measure(side, kind, work))), file=answers, flush=True)
+    over = partial(print, "over", file=answers, flush=True)
+    print(json.dumps(asyncio.run(measure(side, kind, work, over))), file=answers, flush=True)
 
 
 if __name__ == "__main__":

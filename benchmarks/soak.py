@@ -10,6 +10,8 @@ import os
 import random
 import tempfile
 import time
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,7 +21,7 @@ import psutil
 from airflow_jobs_provider.jobs import JOB_TYPES
 from airflow_jobs_provider.testing import EmulatorClient
 from benchmarks.runs import emulator
-from benchmarks.scenarios import NEPTUNE, QUICKSIGHT, REGION
+from benchmarks.scenarios import NEPTUNE, QUICKSIGHT, REGION, Kind
 
 # Simulated seconds in a second.
 _FASTER = 20.0
@@ -30,87 +32,146 @@ _WAITS = 60
 _TARGETS = ((QUICKSIGHT, 10_000), (QUICKSIGHT, 5), (NEPTUNE, 10_000))
 # Seconds after the last wait of a stretch until nothing may be left.
 _AFTER = 7.0
+# The share of the time in which the pollers' caches fill, and seconds between two countings from then on.
+_WARM, _EVERY = 0.2, 1.0
+# By how much the median of the last third may exceed that of the first one, and be flat.
+_FLAT = 0.05
+
+Counts = dict[str, float]
 
 
-async def soak(aws: EmulatorClient, stretches: int, seconds: float) -> list[dict[str, float]]:
-    """Wait for jobs, stretch by stretch; return what is left after each.
+@dataclass
+class Found:
+    """What was counted: in a poller that lives on, and after the last wait of each stretch.
 
-    :param seconds: how long each stretch lasts.
+    :param lost: how many triggers ended without the event that their job has ended.
     """
-    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
-    from airflow_jobs_provider.triggers import lanes
-    from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
 
-    lanes._UNPUBLISHED = (25.0 * _FASTER, 25.0 * _FASTER)  # noqa: SLF001
-    chance, process, left = random.Random(0), psutil.Process(), []
-    count = 0
-    hooks = {
-        kind.job_type: AwsJobHook(JOB_TYPES[kind.job_type], aws_conn_id=None, region_name=REGION)
-        for kind in (QUICKSIGHT, NEPTUNE)
+    waits: int = 0
+    lost: int = 0
+    alive: list[Counts] = field(default_factory=list)
+    left: list[Counts] = field(default_factory=list)
+
+
+def counts(process: psutil.Process) -> Counts:
+    """Return what this process has, now."""
+    gc.collect()
+    return {
+        "memory (MB)": process.memory_info().rss / 1024 / 1024,
+        "tasks": len(asyncio.all_tasks()) - 1,
+        "sockets": len(process.net_connections()),
+        "descriptors": process.num_fds(),
     }
 
-    async def one_after_another(place: int, until: float) -> int:
-        nonlocal count
-        kind, targets = _TARGETS[place % len(_TARGETS)]
-        waited = 0
-        while time.monotonic() < until:
-            count += 1
-            run, _ = await asyncio.to_thread(hooks[kind.job_type].start, kind.values(count, targets))
-            trigger = AwsJobTrigger(
-                run=run.to_json(), poll_interval=_POLL_INTERVAL, started_at=time.time(), aws_conn_id=None
-            )
-            async for event in trigger.run():
-                payload: Any = event.payload
-                if "snapshot" not in payload:
-                    raise RuntimeError(f"a wait was lost: {payload}")
-            waited += 1
-        return waited
 
-    for number in range(stretches):
-        # The emulated AWS keeps all jobs, and lists them: what ended in the last stretch may go.
-        aws.reset()
-        for kind in (QUICKSIGHT, NEPTUNE):
-            aws.configure(kind.job_type, **kind.settings, duration=chance.uniform(*_DURATIONS))
+class Soak:
+    """Waits, one after the other in each of :data:`_WAITS` places."""
+
+    def __init__(self, aws: EmulatorClient) -> None:
+        from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+
+        self.found = Found()
+        self._aws = aws
+        self._chance, self._process = random.Random(0), psutil.Process()
+        self._started = 0
+        self._hooks = {
+            kind.job_type: AwsJobHook(JOB_TYPES[kind.job_type], aws_conn_id=None, region_name=REGION)
+            for kind in (QUICKSIGHT, NEPTUNE)
+        }
+
+    async def live(self, seconds: float) -> None:
+        """Count once in a while, as long as the pollers have something to do."""
+        waiting = asyncio.gather(*self._waits(seconds))
         until = time.monotonic() + seconds
-        waited = await asyncio.gather(*(one_after_another(place, until) for place in range(_WAITS)))
+        await asyncio.sleep(seconds * _WARM)
+        while time.monotonic() < until:
+            self.found.alive.append(counts(self._process))
+            await asyncio.sleep(_EVERY)
+        await waiting
+
+    async def drain(self, seconds: float) -> None:
+        """Let all waits end, and count what is left."""
+        await asyncio.gather(*self._waits(seconds))
         await asyncio.sleep(_AFTER)
-        for hook in hooks.values():
+        for hook in self._hooks.values():
             # The connections by which the jobs were started.
             client: Any = hook.get_conn()
             client.close()
-        gc.collect()
-        left.append(
-            {
-                "waits": sum(waited),
-                "memory (MB)": process.memory_info().rss / 1024 / 1024,
-                "tasks": len(asyncio.all_tasks()) - 1,
-                "sockets": len(process.net_connections()),
-                "descriptors": process.num_fds(),
-            }
-        )
-        print(f"{number + 1}/{stretches}: {left[-1]}", flush=True)
-    return left
+        self.found.left.append(counts(self._process))
+
+    def _waits(self, seconds: float) -> list[Coroutine[Any, Any, None]]:
+        for kind in (QUICKSIGHT, NEPTUNE):
+            duration = self._chance.uniform(*_DURATIONS)
+            self._aws.configure(kind.job_type, **kind.settings, duration=duration)
+        until = time.monotonic() + seconds
+        return [self._one_after_another(*_TARGETS[place % len(_TARGETS)], until) for place in range(_WAITS)]
+
+    async def _one_after_another(self, kind: Kind, targets: int, until: float) -> None:
+        from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
+
+        while time.monotonic() < until:
+            self._started += 1
+            values = kind.values(self._started, targets)
+            run, _ = await asyncio.to_thread(self._hooks[kind.job_type].start, values)
+            trigger = AwsJobTrigger(
+                run=run.to_json(), poll_interval=_POLL_INTERVAL, started_at=time.time(), aws_conn_id=None
+            )
+            payloads: list[Any] = [event.payload async for event in trigger.run()]
+            self.found.waits += 1
+            self.found.lost += not any("snapshot" in payload for payload in payloads)
+            # The emulated AWS keeps all jobs, and lists them.
+            job_type = JOB_TYPES[kind.job_type]
+            ids = job_type.request(job_type.describe, run.ids)
+            await asyncio.to_thread(self._aws.delete, kind.job_type, ids)
 
 
-def report(left: list[dict[str, float]], simulated: float) -> str:
+async def soak(aws: EmulatorClient, stretches: int, seconds: float) -> Found:
+    """Wait for jobs: half of the time with pollers that live on, then in stretches with new ones.
+
+    :param seconds: how long it lasts, without the pauses after the stretches.
+    """
+    from airflow_jobs_provider.triggers import lanes
+
+    lanes._UNPUBLISHED = (25.0 * _FASTER, 25.0 * _FASTER)  # noqa: SLF001
+    soaked = Soak(aws)
+    await soaked.live(seconds / 2)
+    for number in range(stretches):
+        await soaked.drain(seconds / 2 / stretches)
+        print(f"{number + 1}/{stretches}: {soaked.found.left[-1]}", flush=True)
+    return soaked.found
+
+
+def report(found: Found, simulated: float) -> str:
     """Return the findings as Markdown."""
-    third = max(1, len(left) // 3)
+    verdict = "none" if not found.lost else "**lost**"
     lines = [
         f"# {simulated / 60:.0f} simulated minutes of waits",
         "",
-        f"Made by `make soak`: {sum(each['waits'] for each in left):.0f} waits, {_WAITS} at a time,",
-        f"{_FASTER:g} times as fast as real ones. After",
-        f"each of {len(left)} stretches all waits end, and what is left {_AFTER:g} s later is counted.",
+        f"Made by `make soak`: {found.waits} waits, {_WAITS} at a time, {_FASTER:g} times as fast as real",
+        f"ones; waits that ended without the end of their job: {found.lost} ({verdict}).",
         "",
-        "| | first third | last third | |",
-        "|---|---:|---:|---|",
+        "Half of the time the pollers always have something to do, and what the process has is counted every",
+        f"{_EVERY:g} s:",
+        "",
+        *_compared(found.alive),
+        "",
+        f"In the other half all waits end after each of {len(found.left)} stretches, and what is left",
+        f"{_AFTER:g} s later is counted:",
+        "",
+        *_compared(found.left),
     ]
-    for name in ("memory (MB)", "tasks", "sockets", "descriptors"):
-        first = median(each[name] for each in left[:third])
-        last = median(each[name] for each in left[-third:])
-        flat = last <= first * (1.05 if name.startswith("memory") else 1.0)
-        lines.append(f"| {name} | {first:.1f} | {last:.1f} | {'flat' if flat else '**grows**'} |")
     return "\n".join(lines) + "\n"
+
+
+def _compared(counted: Sequence[Counts]) -> list[str]:
+    third = max(1, len(counted) // 3)
+    lines = ["| | first third | last third | |", "|---|---:|---:|---|"]
+    for name in counted[0]:
+        first = median(each[name] for each in counted[:third])
+        last = median(each[name] for each in counted[-third:])
+        flat = last <= first * (1 + _FLAT)
+        lines.append(f"| {name} | {first:.1f} | {last:.1f} | {'flat' if flat else '**grows**'} |")
+    return lines
 
 
 def main() -> None:
@@ -130,9 +191,8 @@ def main() -> None:
             AWS_DEFAULT_REGION=REGION,
             AWS_EC2_METADATA_DISABLED="true",
         )
-        seconds = options.minutes * 60 / _FASTER / options.stretches
-        left = asyncio.run(soak(aws, options.stretches, seconds))
-    text = report(left, options.minutes * 60)
+        found = asyncio.run(soak(aws, options.stretches, options.minutes * 60 / _FASTER))
+    text = report(found, options.minutes * 60)
     options.out.write_text(text)
     print(text)
 

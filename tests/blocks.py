@@ -165,7 +165,9 @@ def _readings(poll_interval: float, seconds: float) -> int:
         clock.now += pause
 
     with (
-        mock.patch.object(waiting, "time", SimpleNamespace(time=lambda: clock.now)),
+        mock.patch.object(
+            waiting, "time", SimpleNamespace(time=lambda: clock.now, monotonic=lambda: clock.now)
+        ),
         mock.patch.object(waiting, "random", SimpleNamespace(uniform=lambda low, high: (low + high) / 2)),
     ):
         steps = waiting.wait_until_over(run, log=mock.Mock(), poll_interval=poll_interval, started_at=0.0)

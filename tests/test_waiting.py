@@ -27,15 +27,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Return the time, to be moved by hand."""
     now = [1000.0]
     monkeypatch.setattr("airflow_jobs_provider.waiting.time.time", lambda: now[0])
+    monkeypatch.setattr("airflow_jobs_provider.waiting.time.monotonic", lambda: now[0] - 1000)
     return now
 
 
 def pauses(
-    clock: list[float], poll_interval: float, seconds: float, error: AwsApiError | None = None
+    clock: list[float],
+    poll_interval: float,
+    seconds: float,
+    error: AwsApiError | None = None,
+    *,
+    ahead: float = 0.0,
 ) -> list[float]:
-    """Return the pauses of a wait that lasts for so long."""
+    """Return the pauses of a wait that lasts for so long.
+
+    :param ahead: seconds by which the clock that told the start is ahead of this machine's.
+    """
     steps = wait_until_over(
-        RUN, log=logging.getLogger(__name__), poll_interval=poll_interval, started_at=clock[0]
+        RUN, log=logging.getLogger(__name__), poll_interval=poll_interval, started_at=clock[0] + ahead
     )
     step, found, end = next(steps), [], clock[0] + seconds
     while clock[0] < end:
@@ -114,6 +123,13 @@ def test_the_end_of_a_short_job_is_seen_soon(clock: list[float]) -> None:
         pauses(clock, 5, duration)
         late.append(clock[0] - began - duration)
     assert sorted(late)[1900] <= 3
+
+
+def test_a_clock_that_is_behind_makes_no_job_new(clock: list[float]) -> None:
+    """A job that AWS says was started in ten minutes must not be read each second until then."""
+    random.seed(0)
+    right, behind = pauses(clock, 30, 600), pauses(clock, 30, 600, ahead=600)
+    assert len(behind) <= len(right) + 2
 
 
 def test_errors_slow_a_wait_down(clock: list[float]) -> None:

@@ -180,24 +180,25 @@ class AwsJobHook(ClientHook):
                 answer = await getattr(opened.client, call.operation.method)(**call.arguments)
         except (ClientError, BotoCoreError) as error:
             explained = self._explained(error, call.operation, call.job_type)
-            if opened is not None and await self._is_renewed(opened, explained):
+            if opened is not None and await self._may_be_answered(opened, explained):
                 explained = _once_more(explained)
             raise explained from error
         opened.was_accepted = True
         return answer
 
-    async def _is_renewed(self, opened: Opened, error: AwsApiError) -> bool:
+    async def _may_be_answered(self, opened: Opened, error: AwsApiError) -> bool:
+        """Whether the next call may have an answer where this one had an error; renews an outdated client."""
         # One after the other: all calls of an outdated client fail, and only the first one's look finds why.
         async with self._async_client.renewing:
             if self._async_client.is_current(opened):
                 if not await asyncio.to_thread(self._is_outdated, error, was_accepted=opened.was_accepted):
-                    return False
+                    return self._may_lack_its_connection(error)
                 await self._async_client.retire(opened)
             return True
 
 
 def _once_more(error: AwsApiError) -> AwsApiError:
-    """Return an error that may pass: the next call is made with another client."""
+    """Return an error that may pass: a later call is made with another client."""
     if error.is_transient:
         return error
     again = AwsApiError(f"{error} (another client is made)", meaning=ErrorKind.REJECTED, code=error.code)

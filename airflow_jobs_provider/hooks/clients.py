@@ -46,6 +46,9 @@ _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 # Seconds between two looks at whether the connection has changed, and between two new clients because
 # credentials are expired or missing: where there are no others yet, a thousand waits would make a thousand.
 _AGAIN = 10.0
+# Seconds in which a connection that Airflow does not find may be one that it cannot read now: its secrets
+# backends say the same where the API server is away.
+_MISSING = 60.0
 
 
 # Reads the connection anew.
@@ -84,6 +87,7 @@ class ClientHook(AwsBaseHook):
         # Whether AWS has ever answered the synchronous client.
         self._was_accepted = False
         self._looked_at = self._renewed_at = -_AGAIN
+        self._made_at = time.monotonic()
 
     def get_client_type(
         self, region_name: str | None = None, config: Config | None = None, deferrable: bool = False
@@ -174,6 +178,15 @@ class ClientHook(AwsBaseHook):
             return False
         self._looked_at = now
         return self._read_connection()
+
+    def _may_lack_its_connection(self, error: AwsApiError) -> bool:
+        """Whether a refusal may be for want of a connection that could only not be read: in the first minute.
+
+        A client without it has no credentials, or somebody else's: the machine's role.
+        """
+        missing = self.aws_conn_id is not None and not self.conn_config
+        refused = error.meaning in (ErrorKind.FATAL, ErrorKind.NOT_FOUND)
+        return missing and refused and time.monotonic() - self._made_at < _MISSING
 
     def _read_connection(self) -> bool:
         """Read the connection anew, and return whether it has changed.

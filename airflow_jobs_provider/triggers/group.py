@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # A list pays from so many readings a page on: it brings more bytes than a single reading does, and what it
 # shows as ended may have to be read singly all the same.
 _WORTH = 3
+# So many lists in vain, one after the other, and for so many seconds there is none.
+_IN_VAIN = 3
+_GIVEN_UP = 300.0
 
 
 class Group:
@@ -44,6 +47,9 @@ class Group:
         self.throttled = 0
         #: How many pages it took the last time.
         self.pages = 1
+        #: Until when it is not listed (seconds of the loop's clock).
+        self.given_up_until = 0.0
+        self._in_vain = 0
         #: Those who wait for its next list.
         self.asked: set[Waiter] = set()
 
@@ -68,7 +74,19 @@ class Group:
     @property
     def is_worth_a_list(self) -> bool:
         """Whether there may be enough waits to read them together."""
-        return self.can_be_listed and len(self.members) >= _WORTH * self.pages
+        may_be_listed = self.can_be_listed and asyncio.get_running_loop().time() >= self.given_up_until
+        return may_be_listed and len(self.members) >= _WORTH * self.pages
+
+    def give_up(self, seconds: float) -> None:
+        """Have no list for so many seconds."""
+        self.given_up_until = asyncio.get_running_loop().time() + seconds
+
+    def saved(self, calls: int) -> None:
+        """Note how many calls a list has saved: where it is none, time after time, lists are given up."""
+        self._in_vain = 0 if calls > 0 else self._in_vain + 1
+        if self._in_vain >= _IN_VAIN:
+            self._in_vain = 0
+            self.give_up(_GIVEN_UP)
 
     def _ids_of(self, waiter: Waiter) -> tuple[Any, ...]:
         return tuple(waiter.run.ids.get(name) for name in self.overview.ids)
@@ -137,7 +155,8 @@ class Turn:
         for a few would follow at once, and another one for those who ask during that one.
         """
         if self.pages:
-            self._group.pages = max(1, self.pages)
+            self._group.pages = self.pages
+            self._group.saved(self._readers - len(self._missing) - self.pages)
         for waiter in self._asked:
             waiter.told(None)
         for waiter in self._group.asked & self._shown.keys():

@@ -37,18 +37,23 @@ class Bucket:
         self._tokens = _BURST
         self._filled_at = self._changed_at = time.monotonic()
         self._throttled_at = 0.0
+        self._taking = asyncio.Lock()
 
     async def take(self) -> None:
-        """Wait for a token."""
-        while True:
-            now = time.monotonic()
-            self._tokens = min(_BURST, self._tokens + (now - self._filled_at) * self.rate)
-            self._filled_at = now
-            if self._tokens >= 1:
-                self._tokens -= 1
-                return
-            wanted = min(_BURST, max(1.0, self.rate * _BREATH))
-            await asyncio.sleep((wanted - self._tokens) / self.rate)
+        """Wait for a token: in the order of the asking.
+
+        Lists ask for their next pages past the queue of those who ask for their first: neither may starve.
+        """
+        async with self._taking:
+            while True:
+                now = time.monotonic()
+                self._tokens = min(_BURST, self._tokens + (now - self._filled_at) * self.rate)
+                self._filled_at = now
+                if self._tokens >= 1:
+                    self._tokens -= 1
+                    return
+                wanted = min(_BURST, max(1.0, self.rate * _BREATH))
+                await asyncio.sleep((wanted - self._tokens) / self.rate)
 
     def throttled(self) -> None:
         """Slow down, once for all throttles of a moment."""

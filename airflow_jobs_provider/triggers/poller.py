@@ -111,8 +111,8 @@ class Poller:
         self._lanes: dict[str, Lane] = {}
         self._single = SingleReadings(self.hook, self._lane)
         self._groups: dict[Any, Group] = {}
-        #: operation -> until when it is not asked for (seconds of the loop's clock).
-        self._denied: dict[str, float] = {}
+        #: The operations of which it was said that the caller may not use them.
+        self._denied: set[str] = set()
         self._keeper = Context().run(asyncio.get_running_loop().create_task, self._keep())
 
     def used(self) -> _Use:
@@ -155,7 +155,7 @@ class Poller:
     def ask(self, waiter: Waiter) -> bool:
         """Have the next list tell a waiter of its job; False if there is to be no list."""
         group = waiter.group
-        if group is None or waiter.singly or not self._may_list(group):
+        if group is None or waiter.singly or not group.is_worth_a_list:
             return False
         group.asked.add(waiter)
         self._put(group)
@@ -164,12 +164,12 @@ class Poller:
     def _put(self, group: Group) -> None:
         if not group.queued:
             group.queued = True
-            self._lane(group.operation).put(lambda: True, partial(self._read_group, group))
+            self._lane(group.operation).put(partial(_is_wanted, group), partial(self._read_group, group))
 
     async def _read_group(self, group: Group) -> None:
         """Answer those in a group who have asked, and those who soon would: with a list, if it pays."""
         with group.turn() as turn:
-            if turn.pays and self._may_list(group):
+            if turn.pays and group.is_worth_a_list:
                 await self._list(group, turn)
         # One list at a time: on a slow machine several would show the same to each other's waits.
         group.queued = False
@@ -201,18 +201,16 @@ class Poller:
             elif (
                 not error.is_transient and not turn.pages
             ):  # else it is a page's token that AWS does not take
-                self._deny(group.operation, error)
+                self._deny(group, error)
         except Exception as error:  # noqa: BLE001 - the single readings tell the waits
             _log.debug("could not list jobs: %r", error)
 
-    def _deny(self, operation: Operation, error: AwsApiError) -> None:
-        if operation.method not in self._denied:
+    def _deny(self, group: Group, error: AwsApiError) -> None:
+        # A policy may allow the list of one data set's jobs, and not of another's.
+        group.give_up(_DENIED)
+        if group.operation.method not in self._denied:
+            self._denied.add(group.operation.method)
             _log.warning("Jobs are read one by one, as they cannot be listed: %s", error)
-        self._denied[operation.method] = asyncio.get_running_loop().time() + _DENIED
-
-    def _may_list(self, group: Group) -> bool:
-        denied_until = self._denied.get(group.operation.method, 0.0)
-        return group.is_worth_a_list and asyncio.get_running_loop().time() >= denied_until
 
     def _group_of(self, run: JobRun) -> Group | None:
         overview = job_type_of(run).overview
@@ -250,3 +248,9 @@ class Poller:
                 await lane.close()
             if self._hook is not None:
                 await self._hook.__aexit__(None, None, None)
+
+
+def _is_wanted(group: Group) -> bool:
+    """Whether anybody still waits for a group's list; else it may be asked for anew."""
+    group.queued = bool(group.asked)
+    return group.queued

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,6 +157,29 @@ async def test_a_credentials_file_that_was_rewritten(
         # If they are refused as well, that is that.
         assert (await side.fails(run)).meaning is ErrorKind.FATAL
         await side.read(run)
+
+
+async def test_a_connection_that_could_not_be_read_when_the_client_was_made(
+    case: Case, run: JobRun, connect: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow calls a connection missing, too, while its API server restarts: no wait may end for that.
+
+    The task that started the job in a worker had it.
+    """
+    connection = os.environ["AIRFLOW_CONN_AWS_JOBS"]
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AIRFLOW_CONN_AWS_JOBS"):
+        monkeypatch.delenv(name)
+    side = _side(case, deferred=True)
+    async with side.hook:
+        for _ in range(3):  # the first one is the occasion for another client
+            assert (await side.fails(run)).meaning is ErrorKind.REJECTED
+        monkeypatch.setattr("airflow_jobs_provider.hooks.clients._MISSING", 0.0)
+        assert (await side.fails(run)).meaning is ErrorKind.FATAL
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_JOBS", connection)
+        monkeypatch.setattr("airflow_jobs_provider.hooks.clients._AGAIN", 0.0)
+        assert (await side.fails(run)).meaning is ErrorKind.REJECTED
+        await side.read(run)
+        assert await side.key() == "old-key"
 
 
 async def test_credentials_that_were_away_when_the_client_was_made(

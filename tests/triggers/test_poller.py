@@ -28,7 +28,7 @@ from airflow_jobs_provider.jobs.neptune_analytics import NEPTUNE_IMPORT
 from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.testing import Emulator, EmulatorServer
-from airflow_jobs_provider.triggers import aws_job, lanes, poller
+from airflow_jobs_provider.triggers import aws_job, group, lanes, poller
 from airflow_jobs_provider.triggers.lanes import Bucket
 from airflow_jobs_provider.triggers.waiter import Waiter
 from tests.cases import ROLE
@@ -256,6 +256,62 @@ async def test_without_the_right_to_list(aws: Emulator, caplog: pytest.LogCaptur
     assert sum("cannot be listed" in record.getMessage() for record in caplog.records) == 1
 
 
+async def test_a_right_to_list_some_targets_only(aws: Emulator) -> None:
+    """A policy may name one data set: the waits for another one must not make those for it expensive."""
+    aws.fault("error", code="AccessDeniedException", operation="ListIngestions", containing="set-0")
+    waiting = waits(refreshes(aws, 8, data_sets=2))
+    await until(lambda: aws.counts().get("ListIngestions", {}).get("ok", 0) >= 5)
+    listed = [call["parameters"]["DataSetId"] for call in aws.journal("ListIngestions")]
+    assert listed.count("set-0") == 1
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+
+
+async def test_a_list_that_shows_nothing_is_given_up(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that newer ones push off the first page would cost a list and a reading each, at every poll."""
+    _turn_pages_of(10, monkeypatch)
+    waiting = waits(refreshes(aws, 40, data_sets=1)[:6])
+    await until(lambda: calls(aws, READ) >= 60)
+    assert 1 <= calls(aws, "ListIngestions") <= 2 * group._IN_VAIN
+    [shared] = poller._pollers[asyncio.get_running_loop()].values()
+    [listed] = shared._groups.values()
+    listed.give_up(0)  # the time is over, and the list shows them again
+    _turn_pages_of(100, monkeypatch)
+    lists = calls(aws, "ListIngestions")
+    await until(lambda: calls(aws, "ListIngestions") >= lists + 10)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))
+
+
+async def test_a_list_that_nobody_waits_for_any_more_costs_nothing(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token of the bucket is a call that another group may not make."""
+    waiting = waits(refreshes(aws, 4, data_sets=1))
+    await until(lambda: calls(aws, "ListIngestions") >= 3)
+    [shared] = poller._pollers[asyncio.get_running_loop()].values()
+    lane, [asked] = shared._lanes["list_ingestions"], shared._groups.values()
+    taken, gate = [], asyncio.Event()
+
+    async def take() -> None:
+        taken.append(1)
+        await gate.wait()
+
+    async def nothing() -> None:
+        pass
+
+    await until(lambda: not asked.queued)
+    monkeypatch.setattr(lane.bucket, "take", take)
+    lane.put(lambda: True, nothing)
+    await until(lambda: asked.queued)
+    for wait in waiting:
+        wait.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    gate.set()
+    await until(lambda: lane._worker is None)
+    assert len(taken) == 1
+
+
 async def test_a_right_to_list_that_is_given_later(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever reads the warning and gives the right need not restart the triggerer."""
     monkeypatch.setattr(poller, "_DENIED", 0.2)
@@ -348,6 +404,23 @@ async def test_a_published_rate_is_kept(aws: Emulator, monkeypatch: pytest.Monke
     for wait in waiting:
         wait.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_nobody_is_overtaken_at_a_bucket() -> None:
+    """Next pages of lists ask past the queue: the first pages of others must have their turn all the same."""
+    bucket, order = Bucket(5.0), []
+
+    async def take(name: str) -> None:
+        await bucket.take()
+        order.append(name)
+
+    for _ in range(5):
+        await bucket.take()
+    first = asyncio.create_task(take("first page"))
+    await asyncio.sleep(0.3)  # there is a token by now, and the first one still sleeps: for two
+    await take("next page")
+    await first
+    assert order == ["first page", "next page"]
 
 
 async def test_throttles_slow_all_down_and_fail_none(
