@@ -43,8 +43,8 @@ _SETTINGS = {
     "CORE__PARALLELISM": "24",
     "CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
     "DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "1",
-    # Files are parsed when they change, and not otherwise: Airflow 3.3 now and then misses some DAGs of a file
-    # that it parses again while their runs begin, and takes them for gone.
+    # Files are parsed when they change, and not otherwise: Airflow 3.3 now and then misses some of the DAGs
+    # of a file that it parses again while their runs begin, and takes them for gone.
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "36000",
     "DAG_PROCESSOR__REFRESH_INTERVAL": "2",
     "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
