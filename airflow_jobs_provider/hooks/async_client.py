@@ -20,6 +20,8 @@ except ImportError as missing:
         " pip install 'apache-airflow-providers-amazon[aiobotocore]'"
     ) from missing
 
+from botocore.validate import validate_parameters
+
 from airflow_jobs_provider.hooks.models import LeanLoader
 
 _log = logging.getLogger(__name__)
@@ -114,6 +116,14 @@ def lighten(session: Any) -> Any:
         # The amazon provider assumes its role with boto3: on the loop, all triggers would wait for STS.
         credentials._refresh_using = partial(asyncio.to_thread, refresh)  # noqa: SLF001
     return session
+
+
+def check(client: Any, operation: str, arguments: Mapping[str, Any]) -> None:
+    """Refuse what the service model does not allow, as a client does that checks all its calls.
+
+    :raises ParamValidationError: names the parameter, and says what is wrong with its value.
+    """
+    validate_parameters(arguments, client.meta.service_model.operation_model(operation).input_shape)
 
 
 class _NotLeanError(Exception):

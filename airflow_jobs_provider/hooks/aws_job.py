@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.hooks import protocol
-from airflow_jobs_provider.hooks.async_client import AsyncClient, Opened
+from airflow_jobs_provider.hooks.async_client import AsyncClient, Opened, check
 from airflow_jobs_provider.hooks.clients import ClientHook
 from airflow_jobs_provider.jobs.errors import ErrorKind
 
@@ -177,6 +177,8 @@ class AwsJobHook(ClientHook):
         opened = None
         try:
             async with self._async_client() as opened:
+                if call.operation is call.job_type.start:
+                    check(opened.client, call.operation.api_name, call.arguments)
                 answer = await getattr(opened.client, call.operation.method)(**call.arguments)
         except (ClientError, BotoCoreError) as error:
             explained = self._explained(error, call.operation, call.job_type)

@@ -101,7 +101,8 @@ class ClientHook(AwsBaseHook):
             session: Any = lighten(
                 self.get_session(region_name=region_name or self.region_name, deferrable=True)
             )
-            # What readings and cancels are told was checked before the start: a twentieth of a reading's CPU.
+            # What readings and cancels are told was checked before the start, which is checked apart: a
+            # twentieth of a reading's CPU.
             lean = (config or self.config).merge(Config(parameter_validation=False))
             return self._client_of(session.create_client, self.job_type.service, lean, _ONE_ATTEMPT)
         return self._client_of(self._session.client, self.job_type.service, config, _ONE_ATTEMPT)

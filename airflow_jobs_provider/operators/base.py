@@ -24,7 +24,7 @@ from airflow_jobs_provider.operators.deferral import broken_off
 from airflow_jobs_provider.operators.handover import ended_instead
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.marks import marks_jobs
-from airflow_jobs_provider.operators.record import JobRecordStore
+from airflow_jobs_provider.operators.record import JobRecord, JobRecordStore
 from airflow_jobs_provider.operators.starting import JobStart, Obtained
 from airflow_jobs_provider.steps import drive
 from airflow_jobs_provider.triggers.ownership import claim
@@ -135,15 +135,11 @@ class StartJobOperator(LineageOperator):
         """
         if next_method != TRIGGER_FAIL_REPR:
             return super().resume_execution(next_method, next_kwargs, context)
-        records = JobRecordStore(context, self)
-        try:
-            record = records.load()
-        except Exception as error:  # noqa: BLE001 - Airflow's own failure is what the task must end with
-            self.log.error("Airflow did not tell which job this try started: %s", error)  # noqa: TRY400
-            record = None
-        if record is None or record.run is None or not record.is_of(context["ti"]):
-            return super().resume_execution(next_method, next_kwargs, context)
+        records = JobRecordStore(context, self, starts_elsewhere=True)
         self._held = HeldJob(self.log, killed=self._killed_early)
+        record = self._own_record(context, records, self._held)
+        if record is None or record.run is None:
+            return super().resume_execution(next_method, next_kwargs, context)
         self.known_job = record.run
         try:
             snapshot = self.look(record.run, record.started_at, PATIENCE, self._held.sleep)
@@ -250,6 +246,20 @@ class StartJobOperator(LineageOperator):
             raise
         held.release()
         return self._finish(records, job.run, snapshot)
+
+    def _own_record(self, context: Context, records: JobRecordStore, held: HeldJob) -> JobRecord | None:
+        """Return what this very try has recorded, before it broke off."""
+        try:
+            record = records.load()
+        except Exception as error:  # noqa: BLE001 - Airflow's own failure is what the task must end with
+            self.log.error("Airflow did not tell which job this try started: %s", error)  # noqa: TRY400
+            return None
+        if record is None or not record.is_of(context["ti"]):
+            return None
+        if record.run is None:
+            # The triggerer was in the start when it went, and only the answer tells the job's id.
+            return JobStart(self, context, records, held).find_out(record)
+        return record
 
     def _defer(self, context: Context, records: JobRecordStore, wait: Wait) -> NoReturn:
         self._handed_over = records, wait

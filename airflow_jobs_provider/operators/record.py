@@ -64,16 +64,18 @@ class JobRecordStore:
 
     Airflow 3.3 keeps it from try to try, also after a clear. If a later Airflow discards it with a clear
     (proposed in apache/airflow#72100), a clear that no triggerer is told of will leave its job to nobody.
+
+    :param starts_elsewhere: the try may have started in the triggerer, whatever the DAG says by now.
     """
 
-    def __init__(self, context: Context, operator: BaseOperator) -> None:
+    def __init__(self, context: Context, operator: BaseOperator, *, starts_elsewhere: bool = False) -> None:
         self._store: Any = context["task_state_store"]
         self._ti: Any = context["ti"]
         self._retries = operator.retries or 0
         # Airflow counts here how often tasks of the run were cleared, in whatever state they were.
         dag_run = context.get("dag_run")
         self._is_told = dag_run is not None
-        self._starts_elsewhere = self._is_told and operator.start_from_trigger
+        self._starts_elsewhere = self._is_told and (operator.start_from_trigger or starts_elsewhere)
         self._clears = int(getattr(dag_run, "clear_number", 0) or 0)
 
     def load(self) -> JobRecord | None:

@@ -6,8 +6,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk.exceptions import AirflowTaskTimeout
+
 from airflow_jobs_provider.exceptions import (
     AwsApiError,
+    AwsJobError,
     JobNotFoundError,
     name,
 )
@@ -92,6 +95,37 @@ class JobStart:
             self._held.release()
         return self._start()
 
+    def find_out(self, record: JobRecord) -> JobRecord:
+        """Find the job of this try's own start that was never answered, so that it can be cancelled.
+
+        A token that has begun nothing yet may begin it now.
+
+        :returns: the record, with the job; as it was where there is none, where that cannot be told, or where
+            the job may go on.
+        """
+        run = None
+        try:
+            if self._operator.cancel_on_kill:
+                try:
+                    run = self._own_lost(record)
+                except AirflowTaskTimeout:  # execution_timeout is over, which Airflow says once
+                    run = self._own_lost(record)
+        except (AwsJobError, ValueError) as error:
+            self._log.warning("what this try may have started cannot be found: %s", error)
+        if run is None:
+            self._log.warning("this try was about to start a job and never heard of it; it may be running")
+            return record
+        record = replace(record, run=run, started_at=time.time())  # it may have begun only now
+        self._records.note(record, run)
+        return record
+
+    def _own_lost(self, record: JobRecord) -> JobRun | None:
+        self._prepare()
+        # A repeated token starts what is cancelled then. Without one, only a list can tell.
+        if self._job_type.token is None and not self._can_look_for_lost(record):
+            return None
+        return self._learn(record, {**self._values, **record.sent}, LISTED_WITHIN)
+
     def _prepare(self) -> None:
         """Set what is asked for: the author's parameters, and those that we derive."""
         job_type, ti = self._job_type, self._context["ti"]
@@ -142,27 +176,35 @@ class JobStart:
 
     def _can_look_for(self, earlier: EarlierJob) -> bool:
         """Whether a start that was never answered, and has no token, is looked for in the list."""
-        record, job_type = earlier.record, self._job_type
-        if record.confirmed or record.run is not None or job_type.token is not None:
+        record = earlier.record
+        if record.confirmed or record.run is not None or self._job_type.token is not None:
             return False
+        return self._can_look_for_lost(record)
+
+    def _can_look_for_lost(self, record: JobRecord) -> bool:
         # A comment tells a job whatever is asked for by now.
-        return job_type.search is not None and (COMMENT in record.sent or record.request == self._request)
+        same = COMMENT in record.sent or record.request == self._request
+        return self._job_type.search is not None and same
 
     def _look_for(self, earlier: EarlierJob) -> EarlierJob:
         """Look for the job of such a start."""
-        record, hook = earlier.record, self._operator.hook
-        siblings = is_mapped(self._context["ti"])
-        start = UnansweredStart(
-            self._job_type, self._values, record, hook.region, has_siblings=siblings, may_exist=True
-        )
-        if self._operator.cancel_on_kill:
-            self._held.expect(start, hook)
+        record = earlier.record
         patience = LISTED_WITHIN if is_young(record.started_at) else 0.0
-        run = start.learn(hook, self._log, patience, self._held.sleep, longest=PATIENCE)
+        run = self._learn(record, self._values, patience)
         if run is None:
             return earlier
         self._call.hold(run, record.started_at)
         return earlier.of(self._records.started(record, run))
+
+    def _learn(self, record: JobRecord, values: dict[str, Any], patience: float) -> JobRun | None:
+        """Find out what a start that was never answered has started."""
+        hook, siblings = self._operator.hook, is_mapped(self._context["ti"])
+        start = UnansweredStart(
+            self._job_type, values, record, hook.region, has_siblings=siblings, may_exist=True
+        )
+        if self._operator.cancel_on_kill:
+            self._held.expect(start, hook)
+        return start.learn(hook, self._log, patience, self._held.sleep, longest=PATIENCE)
 
     def _start(self) -> Obtained:
         token = self._job_type.token

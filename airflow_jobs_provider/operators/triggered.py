@@ -17,12 +17,38 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.parts import Operation
 
 
+class _StartTriggerArgs:
+    """How Airflow is told how the triggerer is to start a task: asked when the DAG is serialized.
+
+    By then cluster policies have changed what they change. A class has none: ``MappedOperator`` would take
+    them for a mapped task's own, which a worker starts.
+    """
+
+    def __get__(self, operator: TriggeredOperator | None, _: type) -> Any:
+        # Airflow asks after each __init__, too.
+        if operator is None or not operator.start_from_trigger or not operator.is_complete:
+            return None
+        from airflow.triggers.base import StartTriggerArgs
+
+        check_modes(operator)
+        return StartTriggerArgs(
+            trigger_cls="airflow_jobs_provider.triggers.task.AwsTaskTrigger",
+            trigger_kwargs={"packed": pack(operator)},
+            next_method="go_on",
+            timeout=operator.start_timeout,
+        )
+
+
 class TriggeredOperator(AwsJobOperator):
     """Base of what may start or end in the triggerer. Both imply ``deferrable``.
 
     :param start_from_trigger: have the triggerer run the task from its first line on.
     :param end_from_trigger: have the triggerer end the task, where only its job's end is to be told.
     """
+
+    start_trigger_args = _StartTriggerArgs()
+    # It is part of a DAG that was parsed, and the files that its parameters name are read.
+    is_complete = False
 
     # Of a copy in the triggerer, which knows less than the task.
     _worker_for: list[str] | None = None
@@ -50,25 +76,16 @@ class TriggeredOperator(AwsJobOperator):
         check_modes(self)
 
     def prepare_template(self) -> None:
-        """Tell Airflow how the triggerer is to start the task.
+        """Refuse what cannot go to the triggerer.
 
-        Airflow calls this when a DAG file is parsed, as soon as the files that parameters name are read. A
-        mapped task has no parameters by then: Airflow starts it in a worker.
+        Airflow calls this when a DAG file is parsed, as soon as the files that parameters name are read.
         """
         super().prepare_template()
+        self.is_complete = True
         check_modes(self)
-        if self.end_from_trigger:
-            pack(self, is_rendered=False)  # to refuse now what cannot be packed when the job has started
-        if not self.start_from_trigger:
-            return
-        from airflow.triggers.base import StartTriggerArgs
-
-        self.start_trigger_args = StartTriggerArgs(
-            trigger_cls="airflow_jobs_provider.triggers.task.AwsTaskTrigger",
-            trigger_kwargs={"packed": pack(self)},
-            next_method="go_on",
-            timeout=self.start_timeout,
-        )
+        if self.start_from_trigger or self.end_from_trigger:
+            # Now, and not when the DAG is serialized, or the job has started.
+            pack(self, is_rendered=self.start_from_trigger)
 
     @property
     def start_timeout(self) -> timedelta | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_jobs_provider.triggers.ownership import XCOM_KEY, record_in
+from airflow_jobs_provider.triggers.ownership import XCOM_KEY, nothing_left, record_in, tells
 from airflow_jobs_provider.triggers.xcoms import pull, push
 
 # Seconds in which no other try can have come: Airflow starts it in a later exchange with the triggerer.
@@ -84,8 +84,14 @@ class XComRecords:
         self._seen_at = 0.0
 
     def get(self, _: str) -> Any:
-        """Return the record; ``None`` where there is none, or only a claim on another's job."""
-        self._known = record_in(self._tether.call(self._read))
+        """Return the record; ``None`` where there is none.
+
+        :raises LookupError: where a try before this one may have left its record where a worker keeps it.
+        """
+        found = self._tether.call(self._read)
+        if self._ti.try_number > 1 and not tells(found):
+            raise LookupError("an earlier try was a worker's, and only workers can read what it has left")
+        self._known = record_in(found)
         self._seen_at = time.monotonic()
         return self._known
 
@@ -103,7 +109,7 @@ class XComRecords:
     def delete(self, _: str) -> None:
         """Forget the record."""
         self._check()
-        self._tether.call(lambda: push(self._ti, XCOM_KEY, None))
+        self._tether.call(lambda: push(self._ti, XCOM_KEY, nothing_left(self._ti)))
         self._known = None
 
     def _check(self) -> None:

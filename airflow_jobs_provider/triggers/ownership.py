@@ -31,6 +31,19 @@ def record_in(stored: Any) -> Mapping[str, Any] | None:
     return stored if isinstance(stored, Mapping) and "try_number" in stored else None
 
 
+def nothing_left(ti: Any) -> dict[str, Any]:
+    """Return what stands in place of a record that is removed: that a try was here, and has left no job."""
+    return {"ti_id": str(ti.id), "run": None}
+
+
+def tells(stored: Any) -> bool:
+    """Whether what is stored says what the last try has left, if only that it is nothing.
+
+    A worker's try has its record elsewhere; of that, only a claim is here, or nothing.
+    """
+    return record_in(stored) is not None or (isinstance(stored, Mapping) and stored.get("run", 0) is None)
+
+
 async def still_waits(ti: Any, run: JobRun | None) -> bool:
     """Tell a trigger that was handed to another triggerer from one whose task was cleared or marked.
 

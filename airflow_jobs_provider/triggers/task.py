@@ -58,7 +58,14 @@ class AwsTaskTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Run the task, and yield the one event."""
-        yield await self._outcome()
+        try:
+            end = await self._outcome()
+        except asyncio.CancelledError:
+            # Whether another triggerer is at work by now is still to be asked, or the triggerer ends.
+            if self._tether is not None:
+                self._tether.hold()
+            raise
+        yield end
 
     async def on_kill(self) -> None:
         """See to the job of a killed task."""
@@ -153,6 +160,7 @@ class AwsTaskTrigger(BaseTrigger):
         if moved:
             self._tether.let_go()
             return
+        self._tether.go_on()
         await self._tether.run(self._operator.on_kill)
         await asyncio.wait((work,))
         left = work.exception()

@@ -40,10 +40,33 @@ class Tether:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._gone = False
+        self._may_go_on = asyncio.Event()
+        self._may_go_on.set()
+
+    def hold(self) -> None:
+        """Have the thread wait with what it does next, until it is let go or may go on.
+
+        What is on its way to AWS or to Airflow stays so.
+        """
+        self._may_go_on.clear()
+
+    def go_on(self) -> None:
+        """Have the thread do what it was held up in."""
+        self._may_go_on.set()
 
     def let_go(self) -> None:
         """Have the thread do nothing more: neither to AWS nor to Airflow."""
         self._gone = True
+        self._may_go_on.set()
+
+    async def permit(self) -> None:
+        """Wait as long as the thread is held; called on the event loop.
+
+        :raises LetGo: where the trigger is over.
+        """
+        await self._may_go_on.wait()
+        if self._gone:
+            raise LetGo
 
     async def run(self, work: Callable[[], T]) -> T:
         """Run an operator's code in a thread of its own: it may pause, and use up a pool."""
@@ -106,6 +129,7 @@ class Tether:
             raise LetGo
 
         async def made() -> T:
+            await self.permit()
             return await make()
 
         return asyncio.run_coroutine_threadsafe(made(), self._loop)
@@ -190,6 +214,8 @@ class BorrowedHook:
     def _call(self, ask: Callable[[AwsJobHook], Awaitable[T]]) -> T:
         async def asked() -> T:
             async with poller_of(self._job_type, self._region_name, **self._connection) as poller:
-                return await ask(await poller.hook())
+                hook = await poller.hook()  # which may take its time
+                await self._tether.permit()
+                return await ask(hook)
 
         return self._tether.call(asked)

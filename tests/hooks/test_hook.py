@@ -30,6 +30,29 @@ def test_one_attempt_whatever_the_user_configures(case: Case, aws: Emulator) -> 
     assert len(aws.journal(case.job_type.start.api_name)) == 1
 
 
+async def test_a_bad_parameter_is_refused_by_both_clients(case: Case, aws: Emulator) -> None:
+    """The shared client checks starts, though no readings: AWS must not be the first to see a mistake."""
+    values = case.start().parameters(case.job_type.start)
+    before = len(aws.journal())
+    hook = AwsJobHook(case.job_type, aws_conn_id=None)
+    async with hook:
+        for name in case.target:
+            bad = {**values, name: {"no": "such"} if not isinstance(values[name], dict) else 7}
+            with pytest.raises(AwsApiError, match="Invalid type for parameter") as told:
+                hook.start(bad)
+            with pytest.raises(AwsApiError) as told_by_the_other:
+                await hook.astart(case.job_type, bad)
+            assert str(told_by_the_other.value) == str(told.value)
+            assert (told.value.meaning, told.value.code) == (ErrorKind.FATAL, "ParamValidationError")
+            assert (told_by_the_other.value.meaning, told_by_the_other.value.code) == (
+                told.value.meaning,
+                told.value.code,
+            )
+            assert case.job_type.parameters[name].api in str(told.value)
+            assert repr(bad[name]) in str(told.value)
+    assert len(aws.journal()) == before
+
+
 def test_a_missing_region_is_named(case: Case, aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """A newcomer's first error must say what to do."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")

@@ -182,3 +182,8 @@ def not_seen_once(case: Case, aws: Emulator) -> None:
     """Have AWS not know a job the next time that it is read, as in the seconds after a start."""
     code = next(code for code, kind in case.job_type.errors.items() if kind is ErrorKind.NOT_FOUND)
     aws.fault("error", code=code, operation=case.job_type.describe.api_name, times=1)
+
+
+def dated(case: Case) -> dict[str, Any]:
+    """Return settings with which a Neptune task tells from its start on when it was created."""
+    return {"timeline": {"INITIALIZING": 0}} if "INITIALIZING" in case.job_type.states else {}

@@ -18,6 +18,7 @@ from tests.cases import CASES, Case
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import (
     check_replaced,
+    dated,
     death,
     died,
     during,
@@ -53,11 +54,6 @@ def beside(case: Case, aws: Emulator, **settings: Any) -> None:
     if "neptune" in case.name and case.busy is not None:
         many = {"limit_per_graph": None}
     aws.configure(case.name, **many, **dated(case), **settings)
-
-
-def dated(case: Case) -> dict[str, Any]:
-    """Return settings with which a Neptune task tells from its start on when it was created."""
-    return {"timeline": {"INITIALIZING": 0}} if "INITIALIZING" in case.job_type.states else {}
 
 
 def test_a_retry_finds_the_job_of_a_lost_answer(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,86 +17,29 @@ from jinja2 import Undefined
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.operators.packing import unpack
-from airflow_jobs_provider.triggers import ownership
 from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
-from airflow_jobs_provider.triggers.task import AwsTaskTrigger
 from tests.cases import CASES
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import check_replaced, ids_in_answer, of, only_job
-from tests.triggers.supervisor import Supervisor, supervise
+from tests.triggers.supervisor import Supervisor
+from tests.triggers.tasks import (
+    STARTS,
+    WORKERLESS,
+    begun,
+    die,
+    dies_in_the_start,
+    event,
+    keep_record,
+    kill,
+    trigger,
+    until,
+)
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.testing import Emulator
     from tests.cases import Case
 
-STARTS: dict[str, Any] = {"start_from_trigger": True, "deferrable": None}
-WORKERLESS: dict[str, Any] = {**STARTS, "end_from_trigger": True}
-
-
-@pytest.fixture(autouse=True)
-def airflow(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
-    """Return the supervisor of the triggerer; the emulated AWS comes first."""
-    assert aws.jobs() == []
-    return supervise(monkeypatch)
-
-
-@pytest.fixture
-def ti() -> TaskInstance:
-    """Return the task instance of a first try."""
-    return TaskInstance(state="deferred")
-
-
-def trigger(operator: Any, ti: TaskInstance, rendered: Any = None) -> AwsTaskTrigger:
-    """Return an operator's trigger, as the triggerer makes it."""
-    operator.resolve_template_files()
-    args = operator.start_trigger_args
-    assert args.trigger_cls == "airflow_jobs_provider.triggers.task.AwsTaskTrigger"
-    made = AwsTaskTrigger(**args.trigger_kwargs)
-    made = AwsTaskTrigger(**made.serialize()[1])
-    made.task_instance = ti  # type: ignore[assignment]
-    made.trigger_id = 1
-    if rendered is not None:
-        made.render_template_fields(rendered)
-    return made
-
-
-async def event(waiting: AwsTaskTrigger) -> Any:
-    """Return a trigger's one event."""
-    [fired] = [fired async for fired in waiting.run()]
-    await waiting.cleanup()
-    return fired
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end
-        await asyncio.sleep(0.02)
-
-
-async def begun(waiting: AwsTaskTrigger, aws: Emulator) -> asyncio.Task[Any]:
-    """Run a trigger until it waits for its job."""
-    running = asyncio.create_task(event(waiting))
-    await until(lambda: isinstance(waiting._waits, AwsJobTrigger) or running.done())
-    return running
-
-
-async def die(running: asyncio.Task[Any], waiting: AwsTaskTrigger) -> None:
-    """Lose the triggerer, as its next one sees it."""
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-    await waiting.cleanup()
-
-
-async def kill(running: asyncio.Task[Any], waiting: AwsTaskTrigger) -> None:
-    """Do what Airflow does with the trigger of a task that was cleared or marked."""
-    running.cancel("user-action")
-    with pytest.raises(asyncio.CancelledError, match="user-action"):
-        await running
-    await waiting.on_kill()
-    await waiting.cleanup()
+pytestmark = pytest.mark.usefixtures("airflow")
 
 
 async def test_a_start_is_a_workers(case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance) -> None:
@@ -180,7 +121,54 @@ async def test_a_refused_start_fails_it(
     aws.fault("error", code="AccessDeniedException", operation=case.job_type.start.api_name)
     assert isinstance(await event(trigger(case.start(**WORKERLESS), ti)), TaskFailedEvent)
     assert "AccessDeniedException" in capsys.readouterr().out
-    assert not airflow.pulled["aws_job"]
+    assert airflow.pulled["aws_job"] == {"ti_id": str(ti.id), "run": None}
+
+
+async def test_a_bad_value_of_a_template_is_refused_before_any_call(
+    case: Case, aws: Emulator, airflow: Supervisor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As in a worker: by its name and with its value, and nothing is started or recorded."""
+    tried = 0
+    for name, value in case.bad:
+        if name not in case.job_type.start.parameters or not isinstance(value, str) or not value:
+            continue
+        operator = case.start(**{name: "{{ params.value }}"}, **WORKERLESS)
+        fired = await event(trigger(operator, TaskInstance(state="deferred"), {"params": {"value": value}}))
+        assert isinstance(fired, TaskFailedEvent)
+        with pytest.raises(ValueError, match=f"^{name} ") as told:
+            case.start(**{name: value})
+        assert f"the task has failed: {told.value}" in capsys.readouterr().out
+        tried += 1
+    assert tried
+    assert aws.jobs() == []
+    assert aws.journal(case.job_type.start.api_name) == []
+    assert airflow.xcoms == {}
+
+
+async def test_what_the_client_refuses_is_not_sent(
+    case: Case,
+    aws: Emulator,
+    airflow: Supervisor,
+    ti: TaskInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What our own checks would let pass, botocore's refuse in a worker: here, too."""
+    name = next(iter(case.target))
+    right = case.start_class.parameters
+
+    def wrong(operator: Any, operation: Any) -> dict[str, Any]:
+        return {**right(operator, operation), name: ["no", "such"]}
+
+    monkeypatch.setattr(case.start_class, "parameters", wrong)
+    monkeypatch.setattr(
+        "airflow_jobs_provider.operators.starting.commented", lambda _, values, __: (values, {})
+    )
+    assert isinstance(await event(trigger(case.start(**WORKERLESS), ti)), TaskFailedEvent)
+    told = capsys.readouterr().out
+    assert f"Invalid type for parameter {case.job_type.parameters[name].api}, value: ['no', 'such']" in told
+    assert aws.journal(case.job_type.start.api_name) == []
+    assert not (airflow.pulled["aws_job"] or {}).get("run")
 
 
 async def test_without_an_end_there_a_worker_goes_on(
@@ -222,7 +210,7 @@ async def test_a_job_that_a_worker_has_started_is_known_here(
     ti.xcoms = airflow.pulled
     with pytest.raises(TaskDeferred):
         operator.go_on(Context(ti), None)
-    await ownership_push(airflow, ti.xcoms["aws_job"])
+    await keep_record(airflow, ti.xcoms["aws_job"])
     later = TaskInstance(try_number=2, state="deferred")
     running = await begun(trigger(case.start(**STARTS), later), aws)
     check_replaced(case, aws)
@@ -261,20 +249,7 @@ async def test_a_triggerer_may_die_in_a_start(
     """AWS has answered, and nothing was recorded: the next one finds the job, by its token or by the list."""
     aws.configure(case.name, duration=60)
     first = trigger(case.start(**WORKERLESS), ti)
-    stored = airflow.asend
-    dead: list[Any] = []
-
-    async def dies(message: Any) -> Any:
-        if getattr(message, "key", "") == "aws_job" and getattr(message, "value", None) and aws.jobs():
-            dead.append(message)
-            await asyncio.Event().wait()
-        return await stored(message)
-
-    monkeypatch.setattr(airflow, "asend", dies)
-    running = asyncio.create_task(event(first))
-    await until(lambda: dead)
-    await die(running, first)
-    monkeypatch.setattr(airflow, "asend", stored)
+    await dies_in_the_start(first, airflow, aws, monkeypatch)
     assert airflow.pulled["aws_job"]["confirmed"] is False
     again = await begun(trigger(case.start(**WORKERLESS), ti), aws)
     aws.settle(case.name, {}, case.succeeded)
@@ -315,9 +290,13 @@ async def test_a_kill_in_a_start_cancels(
     made = trigger(case.start(**WORKERLESS), ti)
     running = asyncio.create_task(event(made))
     await until(lambda: aws.journal(case.job_type.start.api_name))
+    assert aws.jobs() == []
     airflow.state = "failed"
     await kill(running, made)
-    await until(lambda: not aws.jobs() or only_job(aws)["status"] == case.cancelled)
+    # Until AWS has carried the start out there is nothing to be seen, whatever the kill has done.
+    await until(lambda: all(call["outcome"] != "in flight" for call in aws.journal()))
+    assert aws.jobs()
+    await until(lambda: {job["status"] for job in aws.jobs()} == {case.cancelled})
 
 
 async def test_a_kill_of_what_only_moved_cancels_nothing(
@@ -338,17 +317,10 @@ async def test_a_kill_after_the_next_try_has_begun_cancels_the_old_job(
     made = trigger(case.start(**WORKERLESS), ti)
     running = await begun(made, aws)
     stored = {**airflow.pulled["aws_job"], "ti_id": "another", "try_number": 2}
-    await ownership_push(airflow, stored)
+    await keep_record(airflow, stored)
     await kill(running, made)
     assert only_job(aws)["status"] == case.cancelled
     assert airflow.pulled["aws_job"] == stored
-
-
-async def ownership_push(airflow: Supervisor, value: Any) -> None:
-    """Store what another try has recorded."""
-    from airflow_jobs_provider.triggers.xcoms import push
-
-    await push(TaskInstance(), ownership.XCOM_KEY, value)
 
 
 @of(lambda case: case.busy is not None)
@@ -473,7 +445,7 @@ async def test_what_the_store_has_of_an_earlier_try_is_not_this_ones(
     context = Context(ti)
     case.start(**STARTS).go_on(context, (await running).payload)
     assert context["task_state_store"].values
-    await ownership_push(airflow, ti.xcoms["aws_job"])
+    await keep_record(airflow, ti.xcoms["aws_job"])
     later = context.cleared()
     later["ti"].state = "deferred"
     made = trigger(case.start(**STARTS), later["ti"])
