@@ -68,7 +68,9 @@ CLOUDTRAIL_QUERY = JobType(
             ),
         ),
         "query_parameters": Parameter(
-            "QueryParameters", ListOf(Text(r"[^\n]{1,1024}", "1 to 1024 characters in one line"), 1, 10)
+            "QueryParameters",
+            ListOf(Text(r"[^\n]{1,1024}", "1 to 1024 characters in one line"), 1, 10),
+            language="json",
         ),
         "delivery_s3_uri": Parameter(
             "DeliveryS3Uri",

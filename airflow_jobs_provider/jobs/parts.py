@@ -20,7 +20,8 @@ class Parameter:
     :param value: what it may be.
     :param caller_account: where it is left out, it is the AWS account of the credentials.
     :param files: how the names of the files end in which authors keep its text, a statement say.
-    :param language: the language of its text, as Airflow's user interface is to show it.
+    :param language: the language of its text, for Airflow's ``template_fields_renderers``. Airflow 3.3's API
+        tells it; its user interface does not ask, and guesses (JSON, what PostgreSQL takes for SQL, ...).
     """
 
     api: str

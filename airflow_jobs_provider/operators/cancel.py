@@ -38,6 +38,7 @@ class CancelJobOperator(DeferringOperator):
     """
 
     takes = "cancel"
+    ui_color = "#f7d9d3"
 
     def __init__(
         self,

@@ -24,6 +24,7 @@ class AwsOperator(BaseOperator):
     """
 
     template_fields: Sequence[str] = ("aws_conn_id", "region_name", "verify")
+    # What starts jobs, or does anything else; what waits, cancels and sweeps has colours of its own.
     ui_color = "#f5ead6"
 
     def __init__(

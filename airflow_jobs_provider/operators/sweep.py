@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_jobs_provider.exceptions import AwsJobError, JobNotFoundError, not_cancelled
 from airflow_jobs_provider.jobs import JOB_TYPES
@@ -57,6 +57,8 @@ class AwsJobSweepOperator(AwsOperator):
     """
 
     template_fields: Sequence[str] = (*AwsOperator.template_fields, "targets", "dry_run")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"targets": "json"}
+    ui_color = "#e4dcf5"
 
     def __init__(
         self,

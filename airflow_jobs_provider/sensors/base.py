@@ -57,6 +57,7 @@ class JobSensor(LineageOperator, BaseSensorOperator):
     """
 
     takes = "describe"
+    ui_color = "#d9ebf2"
 
     def __init__(
         self,
