@@ -6,7 +6,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DELETE_ON_ERROR:
-.PHONY: help install check lint types unit live matrix pages docs test chaos bench bench-tasks soak demo dist format clean
+.PHONY: help install check lint types unit live matrix pages docs test chaos bench bench-tasks soak demo screenshots dist format clean
 
 help:
 	@sed -nE 's/^([a-z]+):.*## /make \1\t/p' Makefile
@@ -65,6 +65,14 @@ soak: install ## an hour of waits, twenty times as fast: nothing may be left, no
 
 demo: install ## see it work (KEEP=1 keeps Airflow up, PORT=8080 sets its port)
 	@$(BIN)/python -m demo
+
+screenshots: .venv/screenshots ## take the documentation's pictures anew, of a real Airflow in Chromium (two minutes)
+	@$(BIN)/python -W ignore -m screenshots
+
+.venv/screenshots: .venv/installed
+	@$(PIP) install -c constraints.txt --group screenshots \
+	  || { echo "The packages could not be installed: see above; is the package index reachable?"; exit 1; }
+	@touch $@
 
 dist: install ## the wheel and the source distribution, in dist/
 	rm -rf dist

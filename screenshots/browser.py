@@ -6,7 +6,8 @@ import io
 import json
 import shutil
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from itertools import chain
+from typing import TYPE_CHECKING, cast
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
@@ -14,12 +15,11 @@ from playwright.sync_api import sync_playwright
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page, Route
+    from playwright.sync_api import Locator, Page, Route
 
 WIDTH = 1200
 # What a page of the documentation may have to load for one picture, in bytes.
 LARGEST = 120_000
-_COLOURS = 128
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -54,7 +54,7 @@ class Camera:
     def __init__(self, page: Page) -> None:
         self.page = page
 
-    def open(self, url: str, *, height: int, left: float, view: str = "grid") -> Page:
+    def open(self, url: str, *, height: int, left: float = 20, view: str = "grid") -> Page:
         """Open a page of Airflow's user interface, laid out as it remembers it in a browser.
 
         :param url: its address
@@ -74,6 +74,21 @@ class Camera:
         self.page.goto(url)
         return self.page
 
+    def drag(self, what: Locator, *, up: float) -> None:
+        """Drag something that can be dragged anywhere, a graph say.
+
+        :param what: it
+        :param up: by how many pixels
+        """
+        box = what.bounding_box()
+        assert box is not None
+        # Near a corner, where nothing else is.
+        x, y = box["x"] + box["width"] / 4, box["y"] + box["height"] * 0.9
+        self.page.mouse.move(x, y)
+        self.page.mouse.down()
+        self.page.mouse.move(x, y - up, steps=5)
+        self.page.mouse.up()
+
     def shoot(self) -> bytes:
         """Return a picture of what the window shows, as a PNG of few colours.
 
@@ -84,11 +99,21 @@ class Camera:
         shot = self.page.screenshot(animations="disabled", caret="hide")
         reduced = io.BytesIO()
         with Image.open(io.BytesIO(shot)) as image:
-            few = image.convert("RGB").quantize(_COLOURS, dither=Image.Dither.NONE)
+            few = _of_few_colours(image.convert("RGB"))
         few.save(reduced, "PNG", optimize=True)
         if reduced.tell() > LARGEST:
             raise PictureError(f"the picture has {reduced.tell()} bytes, more than {LARGEST}")
         return reduced.getvalue()
+
+
+def _of_few_colours(image: Image.Image) -> Image.Image:
+    """Reduce the shades at the edges of letters; areas, and small marks of a state, keep their colours."""
+    counted = image.getcolors(image.width * image.height) or []
+    exact = [cast("tuple[int, int, int]", colour) for _, colour in sorted(counted, reverse=True)[:128]]
+    spread = image.quantize(128, Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([*chain.from_iterable(exact), *spread])
+    return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
 @contextmanager

@@ -24,6 +24,8 @@ REGION = "eu-west-1"
 RUNNING, ENDED = "sales", "inventory"
 # Seconds; what is to be seen running runs until Airflow is stopped.
 _SHORT, _ENDLESS = 4, 3600
+# Pages show where a trigger runs: no picture tells the name of anybody's machine.
+_SETTINGS = {**QUICK_RETRIES, "AIRFLOW__CORE__HOSTNAME_CALLABLE": "platform.system"}
 _ROWS = [
     {"who": "arn:aws:sts::123456789012:assumed-role/Ingest/nightly", "what": "PutObject", "times": "42"},
 ]
@@ -39,7 +41,9 @@ class Played:
 
     def page(self, dag_id: str, *parts: str) -> str:
         """Return the address of a run's page, or of one below it."""
-        return "/".join([self.airflow.url, "dags", dag_id, "runs", quote(self.runs[dag_id], safe=""), *parts])
+        return "/".join(
+            [self.airflow.url, "dags", dag_id, "runs", quote(self.runs[dag_id], safe=":+"), *parts]
+        )
 
     def map_index(self, data_set_id: str) -> int:
         """Return which of the mapped refreshes is that of a data set."""
@@ -64,7 +68,7 @@ def stage(folder: Path) -> Iterator[Played]:
             dags=REPOSITORY / "example_dags",
             home=folder / "airflow",
             connections={"aws_default": aws_connection(aws.url, REGION)},
-            env=QUICK_RETRIES,
+            env=_SETTINGS,
         ) as airflow,
     ):
         aws.configure("cloudtrail-query", duration=_SHORT, rows=_ROWS)

@@ -29,6 +29,7 @@ REFERENCE = [ROOT / "docs" / name for name in (*SERVICES, "operators.md", "sweep
 
 _FENCED = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
+_IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)")
 
 
 def named(path: Path) -> str:
@@ -174,6 +175,29 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not path.exists() or (anchor and anchor not in anchors_of(path)):
             broken.append(link)
     assert broken == []
+
+
+def test_pictures_are_small_shown_and_told() -> None:
+    """A reader may have a slow line, or no eyes for pictures; one that no page shows is only in the way."""
+    shown: set[Path] = set()
+    for page in PAGES:
+        for told, link in _IMAGE.findall(_FENCED.sub("", page.read_text())):
+            assert len(told.split()) > 5, f"{named(page)}: what does {link} show?"
+            shown.add((page.parent / link).resolve())
+    pictures = set((ROOT / "docs" / "images").iterdir())
+    assert pictures == shown
+    for picture in pictures:
+        png = picture.read_bytes()
+        assert png.startswith(b"\x89PNG"), picture.name
+        assert len(png) < 120_000, picture.name
+        assert int.from_bytes(png[16:20], "big") <= 1200, f"{picture.name} is too wide"
+
+
+def test_every_picture_can_be_taken_anew() -> None:
+    """A picture that nobody can take again shows an old Airflow one day."""
+    source = (ROOT / "screenshots" / "pictures.py").read_text()
+    table = source[source.index("PICTURES") :]
+    assert {path.stem for path in (ROOT / "docs" / "images").iterdir()} == set(re.findall(r'"(\w+)":', table))
 
 
 def test_line_counts_are_true() -> None:

@@ -10,12 +10,16 @@
 -#}
 {%- set end = dag_run.run_after - macros.timedelta(hours=1) -%}
 {%- set begin = end - macros.timedelta(days=1) -%}
-SELECT coalesce(userIdentity.arn, userIdentity.invokedBy, 'unknown') AS who, eventName AS what, count(*) AS times
+SELECT coalesce(userIdentity.arn, userIdentity.invokedBy, 'unknown') AS who,
+  eventName AS what, count(*) AS times
 FROM {{ event_data_store }}
 WHERE eventTime >= '{{ begin.strftime('%Y-%m-%d %H:%M:%S') }}'
   AND eventTime < '{{ end.strftime('%Y-%m-%d %H:%M:%S') }}'
   AND eventSource = 's3.amazonaws.com'
-  AND eventName IN ('PutObject', 'CompleteMultipartUpload', 'CopyObject', 'DeleteObject', 'DeleteObjects')
+  AND eventName IN (
+    'PutObject', 'CompleteMultipartUpload', 'CopyObject',
+    'DeleteObject', 'DeleteObjects'
+  )
   AND element_at(requestParameters, 'bucketName') = '{{ bucket }}'
 GROUP BY userIdentity.arn, userIdentity.invokedBy, eventName
 ORDER BY times DESC
