@@ -110,9 +110,13 @@ def _of_few_colours(image: Image.Image) -> Image.Image:
     """Reduce the shades at the edges of letters; areas, and small marks of a state, keep their colours."""
     counted = image.getcolors(image.width * image.height) or []
     exact = [cast("tuple[int, int, int]", colour) for _, colour in sorted(counted, reverse=True)[:128]]
-    spread = image.quantize(128, Image.Quantize.MAXCOVERAGE).getpalette() or []
+    spread = iter(image.quantize(128, Image.Quantize.MAXCOVERAGE).getpalette() or [])
+    # Pillow takes for one what differs in the last two bits, and would make white a grey that is near it.
+    distinct: dict[tuple[int, ...], tuple[int, ...]] = {}
+    for colour in (*exact, *zip(spread, spread, spread, strict=True)):
+        distinct.setdefault(tuple(part >> 2 for part in colour), colour)
     palette = Image.new("P", (1, 1))
-    palette.putpalette([*chain.from_iterable(exact), *spread])
+    palette.putpalette([*chain.from_iterable(distinct.values())])
     return image.quantize(palette=palette, dither=Image.Dither.NONE)
 
 
