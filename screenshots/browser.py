@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import shutil
+from collections import Counter
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from playwright.sync_api import Locator, Page, Route
 
@@ -108,16 +111,24 @@ class Camera:
 
 def _of_few_colours(image: Image.Image) -> Image.Image:
     """Reduce the shades at the edges of letters; areas, and small marks of a state, keep their colours."""
-    counted = image.getcolors(image.width * image.height) or []
-    exact = [cast("tuple[int, int, int]", colour) for _, colour in sorted(counted, reverse=True)[:128]]
-    spread = iter(image.quantize(128, Image.Quantize.MAXCOVERAGE).getpalette() or [])
-    # Pillow takes for one what differs in the last two bits, and would make white a grey that is near it.
-    distinct: dict[tuple[int, ...], tuple[int, ...]] = {}
-    for colour in (*exact, *zip(spread, spread, spread, strict=True)):
-        distinct.setdefault(tuple(part >> 2 for part in colour), colour)
-    palette = Image.new("P", (1, 1))
-    palette.putpalette([*chain.from_iterable(distinct.values())])
-    return image.quantize(palette=palette, dither=Image.Dither.NONE)
+    pixels = _in_threes(image.tobytes())
+    counted = Counter(pixels)
+    exact = [colour for colour, _ in counted.most_common(128)]
+    spread = image.quantize(128, Image.Quantize.MAXCOVERAGE).getpalette() or []
+    palette = [*exact, *_in_threes(spread)]
+    # Not left to Pillow, which looks for the nearest colour in steps of four, and makes white a grey.
+    places = {entry: place for place, entry in enumerate(palette)}
+    nearest = {colour: places[min(palette, key=partial(math.dist, colour))] for colour in counted}
+    reduced = Image.new("P", image.size)
+    reduced.putpalette([*chain.from_iterable(palette)])
+    reduced.putdata([nearest[pixel] for pixel in pixels])
+    return reduced
+
+
+def _in_threes(numbers: Iterable[int]) -> list[tuple[int, ...]]:
+    """Return the colours in a row of numbers: red, green, blue, red, ..."""
+    one = iter(numbers)
+    return list(zip(one, one, one, strict=True))
 
 
 @contextmanager
