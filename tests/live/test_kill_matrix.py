@@ -19,7 +19,6 @@ from tests.live.rows.outcomes import (
     CANCELLED,
     GOES_ON,
     IN_TRIGGERERS,
-    TAKES_OVER,
     WORKERLESS,
     is_cancelled,
     starts_another,
@@ -103,7 +102,10 @@ def test_triggerer_restart(cells: Cells, number: signal.Signals) -> None:
 
 
 @pytest.mark.kill_matrix(
-    event="the triggerer dies during the start call", job=GOES_ON, next_try=TAKES_OVER, modes=WORKERLESS
+    event="the triggerer dies during the start call",
+    job=GOES_ON,
+    next_try="(the next triggerer finds it)",
+    modes=WORKERLESS,
 )
 def test_triggerer_dies_in_the_start(cells: Cells) -> None:
     """Its start was sent and not answered: the next triggerer finds the job, by token or by list."""
