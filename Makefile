@@ -23,7 +23,7 @@ install: .venv/installed ## make .venv with all that development needs
 	  || { echo "The packages could not be installed: see above; is the package index reachable?"; exit 1; }
 	@touch $@
 
-check: lint types unit ## lint, types, unit tests: four minutes
+check: lint types unit ## lint, types, unit tests: seven minutes
 
 lint: install
 	$(BIN)/ruff check

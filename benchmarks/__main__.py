@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: measure, and write RESULTS.md and the picture."""
+"""``python -m benchmarks``: measure, and write a part of RESULTS.md and its picture."""
 
 from __future__ import annotations
 
@@ -12,13 +12,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from benchmarks.plot import pictured, svg
-from benchmarks.report import report
-from benchmarks.results import Medians
+from benchmarks.page import Page
+from benchmarks.report import picture, report
 from benchmarks.runs import Measurement, begin_together
 from benchmarks.scenarios import FULL, QUICK, batches
 
-_HERE = Path(__file__).parent
 _IMPORT = """
 import airflow.sdk, time
 from airflow.sdk import BaseOperator, BaseSensorOperator
@@ -32,7 +30,7 @@ def import_cpu() -> float:
     """Return the seconds of CPU that an operator module needs: the best of five, to leave out the noise."""
     command = [sys.executable, "-W", "ignore", "-c", _IMPORT]
     run = [
-        subprocess.run(command, capture_output=True, text=True, check=True, cwd=_HERE.parent)
+        subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1])
         for _ in range(5)
     ]
     return min(float(done.stdout.splitlines()[-1]) for done in run)
@@ -45,7 +43,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of each scenario (default: %(default)s)")
     parser.add_argument("--only", nargs="*", help="these scenarios")
     parser.add_argument("--side", choices=("ours", "amazon"), help="this side only")
-    parser.add_argument("--out", type=Path, default=_HERE, help="where results go (default: beside the code)")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: the repository's)")
     options = parser.parse_args()
     scenarios = [
         each
@@ -77,12 +75,13 @@ def main() -> None:
                 earlier = (number, measured)
         note(*earlier)
     text = report(scenarios, rounds, import_cpu(), quick=options.quick)
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / ("QUICK.md" if options.quick else "RESULTS.md")).write_text(text)
-    medians = Medians(rounds)
-    picture = pictured(scenarios, medians)
-    if picture is not None and not options.quick:
-        (options.out / "results.svg").write_text(svg(picture, medians))
+    # The repository keeps what is whole.
+    if options.out is not None or not (options.quick or options.only or options.side):
+        page = Page.in_folder(options.out)
+        page.write("make bench", text)
+        drawn = picture(scenarios, rounds)
+        if drawn is not None:
+            page.draw("bench-waits", drawn)
     print(text)
 
 

@@ -1,59 +1,67 @@
-"""A bar chart as SVG, for the README."""
+"""Bar charts as SVG, for README and docs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 
-from benchmarks.results import FIGURES, Medians
-from benchmarks.scenarios import Scenario
-
-_ROWS = ("CPU", "peak memory", "longest block", "sockets")
-_WIDTH, _ROW, _LEFT, _BARS = 720, 50, 150, 400
-_COLOURS = {"ours": "#1b7f5c", "amazon": "#b9b9b9"}
+_WIDTH, _LEFT, _BARS = 720, 190, 400
+_STEP, _THICK, _GAP = 18, 15, 14
+_OURS, _OTHERS = "#1b7f5c", "#b9b9b9"
 
 
-def svg(scenario: Scenario, found: Medians) -> str:
-    """Return a picture of a scenario in which both sides were measured."""
-    height = 70 + _ROW * len(_ROWS)
+@dataclass(frozen=True)
+class Bar:
+    """A bar.
+
+    :param value: its length, on the scale of its group.
+    :param text: what stands beside it.
+    :param is_ours: whether it is this provider's.
+    """
+
+    value: float
+    text: str
+    is_ours: bool
+
+
+@dataclass(frozen=True)
+class Group:
+    """Bars with a name.
+
+    :param most: the value of the longest possible bar.
+    """
+
+    name: str
+    bars: Sequence[Bar]
+    most: float
+
+
+def svg(title: str, groups: Sequence[Group]) -> str:
+    """Return a picture."""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height}"',
-        'font-family="system-ui, sans-serif" font-size="13">',
-        f'<rect width="{_WIDTH}" height="{height}" fill="white"/>',
-        _text(16, 26, f"{scenario.title}: one triggerer process", weight="bold"),
-        _text(16, 46, "dark: this provider, light: the amazon provider", colour="#555"),
+        _text(16, 26, title, weight="bold"),
+        _text(16, 46, "dark: this provider; light: the amazon provider", colour="#555"),
     ]
-    for number, figure in enumerate(_ROWS):
-        top = 62 + number * _ROW
-        unit = FIGURES[figure][0]
-        values = {side: found.of(scenario.name, side, figure) for side in _COLOURS}
-        most = max(*values.values(), 1e-9)
-        parts.append(_text(16, top + 23, figure))
-        for place, (side, value) in enumerate(values.items()):
-            length = max(1.0, value / most * _BARS)
-            y = top + place * 18
+    top = 62
+    for group in groups:
+        parts.append(_text(16, top + 5 + 9 * len(group.bars), group.name))
+        for bar in group.bars:
+            length = max(1.0, bar.value / max(group.most, 1e-9) * _BARS)
+            colour = _OURS if bar.is_ours else _OTHERS
             parts += [
-                f'<rect x="{_LEFT}" y="{y}" width="{length:.1f}" height="15" fill="{_COLOURS[side]}"/>',
-                _text(_LEFT + length + 6, y + 12, f"{_short(value)} {unit}".strip()),
+                f'<rect x="{_LEFT}" y="{top}" width="{length:.1f}" height="{_THICK}" fill="{colour}"/>',
+                _text(_LEFT + length + 6, top + 12, bar.text),
             ]
-    return "\n".join([*parts, "</svg>"]) + "\n"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+            top += _STEP
+        top += _GAP
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{top}"',
+        'font-family="system-ui, sans-serif" font-size="13">',
+        f'<rect width="{_WIDTH}" height="{top}" fill="white"/>',
+    ]
+    return "\n".join([*head, *parts, "</svg>"]) + "\n"
 
 
 def _text(x: float, y: float, text: str, *, weight: str = "normal", colour: str = "#111") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" font-weight="{weight}" fill="{colour}">{escape(text)}</text>'
-
-
-def pictured(scenarios: Sequence[Scenario], found: Medians) -> Scenario | None:
-    """Return the scenario to be shown: the one in which nothing can be shared."""
-    return next(
-        (
-            each
-            for each in scenarios
-            if each.name == "separate" and all(found.has(each.name, side) for side in _COLOURS)
-        ),
-        None,
-    )

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import platform
 from collections.abc import Sequence
 
+from benchmarks.page import machine
+from benchmarks.plot import Bar, Group, svg
 from benchmarks.results import FIGURES, Medians, Rounds, goals
 from benchmarks.scenarios import Scenario
+
+_PICTURED, _FIGURES = "separate", ("CPU", "peak memory", "longest block", "sockets")
 
 
 def report(scenarios: Sequence[Scenario], rounds: Rounds, import_cpu: float, *, quick: bool) -> str:
     """Return the results as Markdown."""
     found = Medians(rounds)
     lines = [
-        "# Results",
+        "## Many waits in one process",
         "",
         "Made by `make bench" + (" QUICK=1`: few waits, so the ratios say little" if quick else "`") + ".",
         "",
-        f"{_machine()}. Medians of the rounds; each side in a process of its own, with an emulated AWS in",
+        f"{machine()}. Medians of the rounds; each side in a process of its own, with an emulated AWS in",
         "another. What leaves the machine nearly idle is measured beside others, and says so; the rest",
         "alone, one after the other. The amazon provider's loop is blocked for most of its polls, so its own",
         "calls are no measure. CPU is without what the ticks cost by which blocks are measured.",
@@ -47,7 +48,7 @@ def _table(scenario: Scenario, found: Medians, rounds: Rounds) -> list[str]:
     count = len(rounds.get(scenario.name, {}).get("ours", ()))
     beside = f"; {' and '.join(scenario.light)}: beside other light ones" if scenario.light else ""
     lines = [
-        f"## `{scenario.name}`: {scenario.title}",
+        f"### `{scenario.name}`: {scenario.title}",
         "",
         f"Jobs of {shortest:g} to {longest:g} s, poll_interval {scenario.poll_interval} s{limit};",
         f"rounds: {count}{beside}.",
@@ -69,7 +70,21 @@ def _table(scenario: Scenario, found: Medians, rounds: Rounds) -> list[str]:
     return lines
 
 
-def _machine() -> str:
-    names = ("apache-airflow", "apache-airflow-providers-amazon", "aiobotocore", "botocore", "aiohttp")
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
-    return f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
+def picture(scenarios: Sequence[Scenario], rounds: Rounds) -> str | None:
+    """Return a picture of the scenario in which nothing can be shared, if both sides were measured."""
+    found = Medians(rounds)
+    for scenario in scenarios:
+        if scenario.name == _PICTURED and found.has(_PICTURED) and found.has(_PICTURED, "amazon"):
+            groups = [_group(found, figure) for figure in _FIGURES]
+            return svg(f"{scenario.title}: one triggerer process", groups)
+    return None
+
+
+def _group(found: Medians, figure: str) -> Group:
+    values = {side: found.of(_PICTURED, side, figure) for side in ("ours", "amazon")}
+    unit = FIGURES[figure][0]
+    bars = [
+        Bar(value, f"{value:,.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}", side == "ours")
+        for side, value in values.items()
+    ]
+    return Group(figure, bars, max(values.values()))

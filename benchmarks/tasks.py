@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import psutil
 
+from benchmarks.page import Page, machine
+from benchmarks.plot import Bar, Group, svg
 from tests.live.airflow import LocalAirflow, aws_connection
 from tests.live.emulator import emulated_aws
 from tests.live.postgres import PostgresServer
@@ -95,28 +97,51 @@ def measure(airflow: LocalAirflow, way: str, tasks: int, idle: float) -> Found:
 
 
 def report(rounds: Sequence[Found], tasks: int) -> str:
-    """Return the table."""
-    cpu = {way: median(each.cpu for each in rounds if each.way == way) for way in WAYS}
-    wall = {way: median(each.wall for each in rounds if each.way == way) for way in WAYS}
+    """Return what was measured, as Markdown."""
+    cpu = _medians(rounds, "cpu")
+    wall = _medians(rounds, "wall")
     lines = [
-        f"{tasks} refreshes of {_DURATION:g} seconds at once.",
+        "## What a task costs a whole Airflow",
         "",
-        "| way | CPU for a task | times less | goal | wall time |",
-        "|---|---|---|---|---|",
+        "Made by `make bench-tasks`.",
+        "",
+        f"{machine()}; PostgreSQL, LocalExecutor.",
+        f"{tasks} refreshes of {_DURATION:g} seconds at once, each a run of a DAG with this one task;",
+        f"medians of {len(rounds) // len(WAYS)} rounds, the ways alternating. CPU is that of all processes",
+        "of Airflow, beyond what they use when nothing happens.",
+        "",
+        "| way | CPU for a task | times less | goal | wall time of all |",
+        "|---|---:|---:|---|---:|",
     ]
     for way, title in WAYS.items():
         less = cpu["amazon"] / max(cpu[way], 1e-9)
-        goal = f"{GOALS[way]:g}: {'reached' if less >= GOALS[way] else '**missed**'}" if way in GOALS else ""
+        goal = ""
+        if way in GOALS:
+            goal = f"at least {GOALS[way]:g}: {'met' if less >= GOALS[way] else '**not met**'}"
         lines.append(f"| {title} | {cpu[way] * 1000:.0f} ms | {less:.1f} | {goal} | {wall[way]:.0f} s |")
     return "\n".join([*lines, ""])
 
 
+def picture(rounds: Sequence[Found]) -> str:
+    """Return a picture of the CPU for a task."""
+    cpu = _medians(rounds, "cpu")
+    groups = [
+        Group(title, [Bar(cpu[way], f"{cpu[way] * 1000:.0f} ms", way != "amazon")], max(cpu.values()))
+        for way, title in WAYS.items()
+    ]
+    return svg("One refresh: CPU of all of Airflow's processes", groups)
+
+
+def _medians(rounds: Sequence[Found], figure: str) -> dict[str, float]:
+    return {way: median(getattr(each, figure) for each in rounds if each.way == way) for way in WAYS}
+
+
 def main() -> None:
-    """Measure, and write TASKS.md."""
+    """Measure, and write a part of RESULTS.md and its picture."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tasks", description=__doc__)
     parser.add_argument("--tasks", type=int, default=100, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=_HERE / "TASKS.md")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: the repository's)")
     options = parser.parse_args()
     rounds: list[Found] = []
     with (
@@ -137,7 +162,9 @@ def main() -> None:
                 print(json.dumps(asdict(found)), flush=True)
                 rounds.append(found)
     text = report(rounds, options.tasks)
-    options.out.write_text(f"# What a task costs\n\n{text}")
+    page = Page.in_folder(options.out)
+    page.write("make bench-tasks", text)
+    page.draw("bench-tasks", picture(rounds))
     print(text)
 
 

@@ -17,7 +17,8 @@ from demo.screen import Screen
 from demo.story import Story
 from tests.live.airflow import LocalAirflow, aws_connection
 from tests.live.home import QUICK_RETRIES, clean_environment
-from tests.live.processes import Component, free_port, port_is_free, wait_for_port
+from tests.live.ports import free_port, port_is_free
+from tests.live.processes import Component, wait_for_port
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

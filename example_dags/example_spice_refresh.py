@@ -47,11 +47,12 @@ INGESTION_TYPE = "{{ 'FULL_REFRESH' if dag_run.run_after.isoweekday() == 7 else 
 
 
 def alert(context: Context) -> None:
-    """Say that a data set was not refreshed; put the notifier of your choice in its place."""
-    refresh = context["task"]
-    logging.getLogger(__name__).error(
-        "%s was not refreshed: %s", getattr(refresh, "data_set_id", refresh.task_id), context.get("exception")
-    )
+    """Say that a data set was not refreshed; put the notifier of your choice in its place.
+
+    Where a worker has died, Airflow's DAG processor calls it: with no exception, and the mapped task itself.
+    """
+    data_set = getattr(context["task"], "data_set_id", f"map index {context['ti'].map_index}")
+    logging.getLogger(__name__).error("%s was not refreshed: %s", data_set, context.get("exception"))
 
 
 with DAG(

@@ -219,12 +219,13 @@ def made(text: str) -> str:
 
 def main() -> None:
     """Write all pages anew."""
-    os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="airflow-pages-")
-    for page in PAGES:
-        text = page.read_text()
-        if made(text) != text:
-            page.write_text(made(text))
-            print(page.relative_to(ROOT))  # noqa: T201
+    with tempfile.TemporaryDirectory(prefix="airflow-pages-") as home:
+        os.environ["AIRFLOW_HOME"] = home
+        for page in PAGES:
+            text = page.read_text()
+            if made(text) != text:
+                page.write_text(made(text))
+                print(page.relative_to(ROOT))  # noqa: T201
 
 
 if __name__ == "__main__":

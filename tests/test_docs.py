@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -235,3 +236,28 @@ def test_every_page_is_in_the_navigation() -> None:
     assert {
         page.name for page in PAGES if page.parent.name == "docs" and page.name not in navigation
     } == set()
+
+
+def the_alert() -> tuple[Any, Any]:
+    """Return the callback of the DAG for production, and its notifier's class, as the page has them."""
+    (_, block), *_ = fenced((ROOT / "docs" / "spice-refreshes.md").read_text(), "python")
+    scope: dict[str, Any] = {"__name__": "copied"}
+    exec(compile(block, "block", "exec"), scope)
+    return scope["tell"], scope["SnsNotifier"]
+
+
+def test_the_alert_is_sent_where_a_worker_has_died(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's DAG processor calls it then: without an exception, and with the mapped task itself."""
+    from airflow.sdk import DAG
+
+    from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator
+
+    tell, notifier = the_alert()
+    told: list[str] = []
+    monkeypatch.setattr(notifier, "notify", lambda each, _: told.append(each.message))
+    with DAG("refresh_every_morning", schedule=None):
+        refresh = QuickSightCreateIngestionOperator.partial(task_id="refresh").expand(data_set_id=["a", "b"])
+    for index in (0, 1):
+        ti = SimpleNamespace(dag_id="refresh_every_morning", run_id="a_run", map_index=index)
+        tell({"task": refresh, "ti": ti})
+    assert [re.findall(r"map index \d", message) for message in told] == [["map index 0"], ["map index 1"]]

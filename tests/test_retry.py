@@ -31,7 +31,7 @@ from airflow_jobs_provider.jobs.run import FailureKind, JobRun
 from airflow_jobs_provider.retry import AwsJobRetryPolicy
 from tests.cases import CASES, Case
 from tests.conftest import Context
-from tests.triggers.test_trigger import event
+from tests.triggers.jobs import event
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.testing import Emulator

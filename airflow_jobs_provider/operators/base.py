@@ -33,6 +33,7 @@ from airflow_jobs_provider.waiting import Wait, cancel_until_certain, wait_until
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
+    from airflow_jobs_provider.operators.unanswered import UnansweredStart
 
 # Airflow's word for it, in what resumes a task.
 _TIMED_OUT = "Trigger timeout"
@@ -170,6 +171,10 @@ class StartJobOperator(LineageOperator):
         else:
             self._killed_early = True
 
+    def answers_for(self) -> JobRun | UnansweredStart | None:
+        """Return the job that runs or is being started, unless it may go on."""
+        return None if self._held is None else self._held.what
+
     def process_ends(self, ti: Any) -> None:
         """See to the job if Airflow did not take the deferral: the triggerer will never hear of it."""
         if self._handed_over is None or self._held is None:
@@ -301,5 +306,5 @@ class StartJobOperator(LineageOperator):
 
     def _cancel(self, wait: Wait) -> JobSnapshot:
         run, since = wait.run, wait.started_at
-        steps = cancel_until_certain(run, log=self.log, started_at=since, patience=PATIENCE)
+        steps = cancel_until_certain(run, log=self.log, started_at=since, patience=self.cancel_patience)
         return drive(steps, self.hook_for(run))

@@ -1,4 +1,8 @@
-"""The job of an earlier try: taken over, or ended before another is started."""
+"""The job of an earlier try: taken over, or ended before another is started.
+
+The kill of the earlier try is not enough: after a clear, Airflow 3.3 may start the next try before the
+triggerer has called the old trigger's ``on_kill``, and where no triggerer runs, it is never called.
+"""
 
 from __future__ import annotations
 

@@ -45,6 +45,12 @@ class HeldJob:
         self._made_for: object = None
         self._made: JobHook
 
+    @property
+    def what(self) -> JobRun | UnansweredStart | None:
+        """The job, or the start that may have been sent; ``None`` where nothing must be seen to."""
+        sent = self._start is not None and self._start.was_sent
+        return self.run or (self._start if sent else None)
+
     def expect(self, start: UnansweredStart, hook: JobHook) -> None:
         """Answer for what a start call may start, until its job is taken or released.
 
@@ -70,8 +76,7 @@ class HeldJob:
     def kill(self) -> None:
         """Cancel the job; called from a signal handler, perhaps twice."""
         self.killed = True
-        sent = self._start is not None and self._start.was_sent
-        if (self.run is not None or sent) and self._killer is not None:
+        if self.what is not None and self._killer is not None:
             self._killer.cancel(self._log)
 
     def _follow(self) -> None:

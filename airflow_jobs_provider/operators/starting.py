@@ -172,7 +172,7 @@ class JobStart:
             # A token that the service knows is answered with its job.
             self._log.info("it has started nothing: %s", error)
             return None
-        return earlier.of(self._answered(record, run, snapshot))
+        return earlier.of(self._answered(record, run, snapshot, "it has started"))
 
     def _can_look_for(self, earlier: EarlierJob) -> bool:
         """Whether a start that was never answered, and has no token, is looked for in the list."""
@@ -239,21 +239,21 @@ class JobStart:
                 continue
             if run is None and not self._call.token_is_ours and token is not None:
                 self._refuse_older(started, snapshot, record)
-            record = self._answered(record, started, snapshot)
+            record = self._answered(record, started, snapshot, "started")
             self._held.raise_if_killed()
-            status = f" ({snapshot.status})" if snapshot.status else ""
-            self._log.info("started %s%s", name(started), status)
             return Obtained(started, snapshot, record.started_at)
 
-    def _answered(self, record: JobRecord, run: JobRun, snapshot: JobSnapshot) -> JobRecord:
-        """Hold and record the job of a start that was answered.
+    def _answered(self, record: JobRecord, run: JobRun, snapshot: JobSnapshot, verb: str) -> JobRecord:
+        """Hold, name and record the job of a start that was answered.
 
         It was asked for minutes ago, if the service was busy or the try before has died: it may have begun
-        only now, and AWS may not know it yet.
+        only now, and AWS may not know it yet. It is named before it is recorded: Airflow may refuse the
+        record, and a job that may go on is held by nobody, so that no later line would have its id.
         """
         began = self._job_type.started_at(snapshot) or time.time()
         record = replace(record, started_at=max(record.started_at, began))
         self._call.hold(run, record.started_at)
+        self._log.info("%s %s%s", verb, name(run), f" ({snapshot.status})" if snapshot.status else "")
         return self._records.started(record, run)
 
     def _refuse_used(self, run: JobRun) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.operators.checks import check_flags
-from airflow_jobs_provider.operators.common import AwsJobOperator
+from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
 from airflow_jobs_provider.operators.modes import MODES, check_modes, needs_worker
 from airflow_jobs_provider.operators.packing import pack
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_jobs_provider.jobs.parts import Operation
+    from airflow_jobs_provider.jobs.run import JobRun
+    from airflow_jobs_provider.operators.unanswered import UnansweredStart
 
 
 class _StartTriggerArgs:
@@ -49,6 +51,8 @@ class TriggeredOperator(AwsJobOperator):
     start_trigger_args = _StartTriggerArgs()
     # It is part of a DAG that was parsed, and the files that its parameters name are read.
     is_complete = False
+    # Seconds that the cancel of a job is tried that the task does not want any more.
+    cancel_patience = PATIENCE
 
     # Of a copy in the triggerer, which knows less than the task.
     _worker_for: list[str] | None = None
@@ -110,6 +114,10 @@ class TriggeredOperator(AwsJobOperator):
         :returns: see ``execute``.
         """
         return self.execute(context)
+
+    def answers_for(self) -> JobRun | UnansweredStart | None:
+        """Return the job, or the start of one, that must not outlive this task; ``None`` for none."""
+        return None
 
     @property
     def worker_for(self) -> list[str]:

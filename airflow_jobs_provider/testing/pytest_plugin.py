@@ -53,6 +53,8 @@ def aws_jobs(
     aws_jobs_server: EmulatorServer, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> AwsJobs:
     """Return an emulated AWS, fresh, to which boto3, aiobotocore and Airflow's connections lead."""
+    from moto.core.base_backend import BackendDict
+
     from airflow_jobs_provider.testing import AwsJobs
 
     region = str(request.config.getini(_REGION))
@@ -80,6 +82,7 @@ def aws_jobs(
     }
     for conn_id in request.config.getini(_CONNECTIONS):
         monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+    BackendDict.reset()  # moto's other services: a topic, say, that the test before has made
     jobs = AwsJobs(aws_jobs_server.emulator, aws_jobs_server, region)
     jobs.reset()
     return jobs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -22,11 +22,13 @@ from airflow_jobs_provider.waiting import DeadlinePassedError, Wait, cancel_unti
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
+    from airflow_jobs_provider.operators.unanswered import UnansweredStart
+    from airflow_jobs_provider.steps import Log
     from airflow_jobs_provider.triggers.poller import Poller
 
 # Seconds that a killed task's cancel is tried. It holds no worker, and after a mark there is no next try that
 # could do it: longer than AWS is away in an outage of minutes.
-_CANCEL_PATIENCE = 600.0
+CANCEL_PATIENCE = 600.0
 # Seconds that a reading may take at the deadline.
 _LATE_READING = 20.0
 
@@ -34,16 +36,42 @@ _LATE_READING = 20.0
 _cancels: set[asyncio.Task[None]] = set()
 
 
-async def shielded(work: Coroutine[Any, Any, None]) -> None:
+async def shielded(
+    work: Coroutine[Any, Any, None], what: Callable[[], JobRun | UnansweredStart | None], log: Log
+) -> None:
     """Wait for a killed task's work, which goes on when the wait is cancelled.
 
     Airflow 3.3 cancels ``on_kill`` again about once a second, whatever ``on_kill_timeout`` says: with each
-    exchange of states its supervisor names again what has not ended yet.
+    exchange of states its supervisor names again what has not ended yet. With that the trigger is over, and
+    so is the task's log: in the next exchange ``TriggerRunnerSupervisor._handle_request`` closes its file,
+    and writes what the work says from then on to the triggerer's own log. So the task's log must have by then
+    what people need who read no other.
+
+    :param what: tells the job that the work is to end, as far as it is known.
     """
     cancel = asyncio.get_running_loop().create_task(work)
     _cancels.add(cancel)
     cancel.add_done_callback(_cancels.discard)
-    await asyncio.shield(cancel)
+    try:
+        await asyncio.shield(cancel)
+    except asyncio.CancelledError:
+        if not cancel.done():
+            _announce(what(), log)
+        raise
+
+
+def _announce(what: JobRun | UnansweredStart | None, log: Log) -> None:
+    """Say what there is to say of a killed task's job when the task's log ends before the cancel does."""
+    if isinstance(what, JobRun):
+        subject, command = name(what), f". To cancel it by hand: {job_type_of(what).cancel_command(what)}"
+    else:
+        subject, command = "what this task was doing" if what is None else f"{what} that it was starting", ""
+    log.warning(
+        "it is not certain yet what becomes of %s: the triggerer goes on with it for up to %g minutes, unless"
+        " another triggerer waits for it by now, and says how that ends in its own log, as this one ends"
+        " here%s",
+        *(subject, CANCEL_PATIENCE / 60, command),
+    )
 
 
 class AwsJobTrigger(BaseTrigger):
@@ -133,7 +161,7 @@ class AwsJobTrigger(BaseTrigger):
         if not self.cancel_on_kill:
             self.log.info("%s goes on: it is not to be cancelled with this task", name(self.job_run))
             return
-        await shielded(self._cancel())
+        await shielded(self._cancel(), lambda: self.job_run, self.log)
 
     async def _outcome(self) -> dict[str, Any]:
         steps = wait_until_over(
@@ -174,7 +202,7 @@ class AwsJobTrigger(BaseTrigger):
         except Exception as error:  # noqa: BLE001 - whatever it is: a job too few is better than one too many
             self.log.warning("Airflow did not say whether the task still waits, so it does not: %r", error)
         steps = cancel_until_certain(
-            self.job_run, log=self.log, started_at=self.started_at, patience=_CANCEL_PATIENCE
+            self.job_run, log=self.log, started_at=self.started_at, patience=CANCEL_PATIENCE
         )
         try:
             # With the client that waits share, but past their queue: a cancel waits for nobody.

@@ -14,7 +14,7 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_jobs_provider.exceptions import AwsJobError
 from airflow_jobs_provider.operators.checks import is_literal
 from airflow_jobs_provider.operators.packing import unpack
-from airflow_jobs_provider.triggers.aws_job import shielded
+from airflow_jobs_provider.triggers.aws_job import CANCEL_PATIENCE, shielded
 from airflow_jobs_provider.triggers.ending import failed, forget_result, succeeded
 from airflow_jobs_provider.triggers.host import context_of
 from airflow_jobs_provider.triggers.ownership import still_waits
@@ -73,7 +73,8 @@ class AwsTaskTrigger(BaseTrigger):
         if self._waits is not None:
             await self._waits.on_kill()
         elif self._work is not None:
-            await shielded(self._kill(self._work))
+            assert self._operator is not None  # noqa: S101 - it works
+            await shielded(self._kill(self._work), self._operator.answers_for, self.log)
 
     async def cleanup(self) -> None:
         """Have the thread do nothing more: the task is over, or another triggerer has it."""
@@ -160,6 +161,8 @@ class AwsTaskTrigger(BaseTrigger):
         if moved:
             self._tether.let_go()
             return
+        # As long as a trigger's own cancel: there is no process that would be killed.
+        self._operator.cancel_patience = CANCEL_PATIENCE
         self._tether.go_on()
         await self._tether.run(self._operator.on_kill)
         await asyncio.wait((work,))

@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowSensorTimeout, TaskDeferralError, Task
 import airflow_jobs_provider.hooks
 from airflow_jobs_provider.exceptions import AwsApiError
 from tests.operators.scenes import deferred, only_job
-from tests.triggers.test_trigger import event
+from tests.triggers.jobs import event
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

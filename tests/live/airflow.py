@@ -31,12 +31,12 @@ import psutil
 from tests.live import home as homes
 from tests.live.home import aws_connection
 from tests.live.logs import read_log
+from tests.live.ports import free_port
 from tests.live.processes import (
     Component,
     LiveError,
     end,
     find,
-    free_port,
     interrupted_by_sigterm,
     wait_for_port,
 )

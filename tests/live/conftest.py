@@ -26,19 +26,34 @@ if TYPE_CHECKING:
 pytest.register_assert_rewrite("tests.live.rows")
 
 _SEEN = Seen()
+# The parameter of a test that is run several times: which time it is.
+_TIME = "time_of_times"
+# How many of the times happen at once, to as many tasks: what concerns all of Airflow takes minutes.
+_AT_ONCE = 3
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what ``make matrix`` asks for."""
     parser.addoption("--write-matrix", action="store_true", help="write the tables of the kill matrix")
-    parser.addoption("--times", type=int, default=1, help="how often each cell of the kill matrix is run")
+    parser.addoption("--times", type=int, default=1, help="how often each row of the kill matrix is run")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known."""
     config.addinivalue_line(
-        "markers", "kill_matrix(event, job, modes, next_try=''): shows a row of the kill matrix"
+        "markers",
+        "kill_matrix(event, job, modes, next_try='', once=False): shows a row of the kill matrix; once:"
+        " it cannot be repeated",
     )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what shows a row by itself as often as ``--times`` says; ``test_row`` does so by itself."""
+    times = metafunc.config.getoption("--times", default=1)
+    mark = metafunc.definition.get_closest_marker("kill_matrix")
+    if times > 1 and mark and not mark.kwargs.get("once"):
+        metafunc.fixturenames.append(_TIME)
+        metafunc.parametrize(_TIME, range(_AT_ONCE, times + _AT_ONCE, _AT_ONCE))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -62,11 +77,13 @@ def pytest_runtest_makereport(
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Hold the tables of the kill matrix against what was seen, or write them."""
-    if not _SEEN.is_whole:
-        return
-    if session.config.getoption("--write-matrix", default=False):
+    writes = session.config.getoption("--write-matrix", default=False)
+    if not _SEEN.is_whole or exitstatus != pytest.ExitCode.OK:
+        if writes:
+            sys.stderr.write("\nThe kill matrix is not written: not every row was seen to hold\n")
+    elif writes:
         _SEEN.write()
-    elif exitstatus == pytest.ExitCode.OK and (files := _SEEN.differences()):
+    elif files := _SEEN.differences():
         sys.stderr.write(f"\nThe kill matrix in {' and '.join(files)} is not what was seen: make matrix\n")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -109,6 +126,7 @@ def module_cells(airflow: LocalAirflow, emulator: EmulatorClient) -> Cells:
 
 
 @pytest.fixture
-def cells(airflow: LocalAirflow, emulator: EmulatorClient) -> Cells:
+def cells(airflow: LocalAirflow, emulator: EmulatorClient, request: pytest.FixtureRequest) -> Cells:
     """A new target for every job type, in an AWS where nothing has happened yet."""
-    return Cells(airflow, emulator)
+    is_repeated = _TIME in request.fixturenames
+    return Cells(airflow, emulator, copies=_AT_ONCE if is_repeated else 1)

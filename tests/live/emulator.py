@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from airflow_jobs_provider.testing import EmulatorClient
 from tests.live.home import clean_environment
-from tests.live.processes import Component, free_port, interrupted_by_sigterm, wait_for_port
+from tests.live.ports import free_port
+from tests.live.processes import Component, interrupted_by_sigterm, wait_for_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,7 @@ from tests.live.processes import LiveError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from tests.live.cells import Cell
+    from tests.live.cell import Cell
 
     Scenario = Callable[[Cell, str], object]
 
@@ -152,8 +152,20 @@ class Wave:
 def _run(row: Row, mode: str, cell: Cell) -> str | None:
     began = time.monotonic()
     told = failure_of(lambda cell: row.scenario(cell, mode), cell)
+    if cell.looks.over.is_set():
+        # An aborted session has closed what is logged to, and Airflow ends: neither is to be waited for.
+        return told
     with contextlib.suppress(LiveError):
         cell.leave()
     verdict = "held" if told is None else "DID NOT HOLD"
-    log.info("%s, %s, %s: %s after %.0f s", row.name, mode, cell.name, verdict, time.monotonic() - began)
+    # What went wrong is told at once: the session may be ended before its report is made.
+    log.info(
+        "%s, %s, %s: %s after %.0f s%s",
+        row.name,
+        mode,
+        cell.name,
+        verdict,
+        time.monotonic() - began,
+        f"\n{told}" if told else "",
+    )
     return told

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from tests.live.home import clean_environment
-from tests.live.processes import Component, LiveError, free_port, wait_until_ready
+from tests.live.ports import free_port
+from tests.live.processes import Component, LiveError, wait_until_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

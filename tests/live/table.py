@@ -1,7 +1,7 @@
 """The tables of the kill matrix in README.md and in docs/: made of what a test session has seen.
 
-A test that shows a row has the mark ``kill_matrix``. A session that has run all of them compares the tables
-with what it has seen, or, with ``--write-matrix``, writes them.
+A test that shows a row has the mark ``kill_matrix``. A session that has run all of them, and in which nothing
+failed, compares the tables with what it has seen, or, with ``--write-matrix``, writes them.
 """
 
 from __future__ import annotations
@@ -59,14 +59,16 @@ class Seen:
             self._line(item)
 
     def saw(self, item: pytest.Item, *, passed: bool) -> None:
-        """Note how a test has ended."""
+        """Note how a test has ended; of several of one row and mode, the one that held least often counts."""
         mark = item.get_closest_marker("kill_matrix")
         if mark is None or not self._lines:
             return
         self._missing.discard(item.nodeid)
         of = next((cast("int", n) for key, n in item.user_properties if key == "job_types"), len(CASES))
+        held = self._line(item).held
         for mode in mark.kwargs["modes"]:
-            self._line(item).held[mode] = (of if passed else 0, of)
+            told = (of if passed else 0, of)
+            held[mode] = min(told, held.get(mode, told))
 
     @property
     def is_whole(self) -> bool:

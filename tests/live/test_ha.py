@@ -14,13 +14,15 @@ from tests.live.job_types import IMPORTS
 from tests.live.looks import PAUSE
 from tests.live.modes import MATRIX
 from tests.live.postgres import PostgresServer
-from tests.live.rows.outcomes import DEFERRED, IN_TRIGGERERS
+from tests.live.rows.outcomes import DEFERRED, IN_TRIGGERERS, finish, has_ended_once, is_untouched
+from tests.live.triggerers import defer_on_the_first, freeze, has_moved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from airflow_jobs_provider.testing import EmulatorClient
-    from tests.live.cells import Cell, Cells
+    from tests.live.cell import Cell
+    from tests.live.cells import Cells
 
 ENV = {
     # Airflow's defaults, which the harness makes shorter for the other tests: with them Airflow now and then
@@ -68,89 +70,6 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
     return tell
 
 
-def start_all(cells: Cells, *modes: str) -> tuple[list[Cell], ...]:
-    """Start a task of every job type in each of these modes, and return them mode by mode."""
-    started: list[list[Cell]] = [[] for _ in modes]
-
-    def start(cell: Cell) -> None:
-        for mode, those in zip(modes, started, strict=True):
-            one = cell.on_a_new_target()
-            one.start_and_wait(mode)
-            those.append(one)
-
-    cells.configure(duration=600)
-    cells.each(start)
-    return tuple(started)
-
-
-def freeze(cells: Cells, postgres: PostgresServer, name: str) -> None:
-    """Freeze a triggerer, but not in a transaction, whose locks could stop the rest of Airflow, too."""
-    component = cells.airflow.components[name]
-
-    def frozen() -> bool | None:
-        component.signal(signal.SIGSTOP, whole=True)
-        if not postgres.has_transaction_of(component.processes()):
-            return True
-        component.signal(signal.SIGCONT, whole=True)
-        return None
-
-    cells.airflow.wait_until(frozen, 60, lambda: f"{name} is in a transaction whenever one looks.", name)
-
-
-def defer_on_the_first(cells: Cells, postgres: PostgresServer, *modes: str) -> tuple[list[Cell], ...]:
-    """Defer tasks whose triggers are the first triggerer's: the quicker one would take most of them."""
-    freeze(cells, postgres, "triggerer-2")
-    try:
-        return start_all(cells, *modes)
-    finally:
-        cells.airflow.kill("triggerer-2", signal.SIGCONT, whole=True)
-
-
-def triggerer_of(cell: Cell) -> int | None:
-    """Return which triggerer has the task's trigger, as the database knows it."""
-    trigger = cell.airflow.task_instance(cell.dag_id, cell.run_id, "job", cell.map_index)["trigger"]
-    return int(trigger["triggerer_id"]) if trigger and trigger["triggerer_id"] else None
-
-
-def has_moved(cells: Cells, waiting: list[Cell], by: Callable[[], None]) -> None:
-    """Do something to a triggerer, and wait until its triggers are another one's."""
-    before = {triggerer_of(cell) for cell in waiting}
-    assert len(before) == 1
-    by()
-
-    def moved() -> bool | None:
-        now = {triggerer_of(cell) for cell in waiting}
-        return True if len(now) == 1 and now.isdisjoint({None, *before}) else None
-
-    cells.airflow.wait_until(moved, 120, lambda: "The triggers do not move.", "triggerer-2")
-
-
-def finish(cell: Cell) -> None:
-    """Let the one job of a task succeed, and the task with it."""
-    let_succeed(cell)
-    cell.sees("success")
-    is_untouched(cell)
-
-
-def let_succeed(cell: Cell) -> None:
-    """Let the one job of a task succeed."""
-    [job] = cell.jobs()
-    cell.succeed(job)
-
-
-def is_untouched(cell: Cell) -> None:
-    """Check that a task's job was started once, succeeded, and that nothing cancelled it before."""
-    [job] = cell.jobs()
-    assert (job["status"], job["cancel_requested"]) == (cell.case.succeeded, None)
-
-
-def has_ended_once(cell: Cell) -> None:
-    """Check that one event, and no more, was delivered to the task, in its only try."""
-    # One that ends in the triggerer has not even begun in a worker.
-    resumes = -1 if cell.dag_id.endswith("_workerless") else 1
-    assert (len(cell.tries()), cell.resumes()) == (1, resumes)
-
-
 def kill(airflow: LocalAirflow, *names: str) -> None:
     """Kill components with all that runs in them."""
     for name in names:
@@ -167,8 +86,8 @@ def kill(airflow: LocalAirflow, *names: str) -> None:
 def test_frozen_triggerer(cells: Cells, postgres: PostgresServer) -> None:
     """A triggerer that hung for a while must harm no job that another one waits for when it wakes."""
     airflow = cells.airflow
-    modes = ("deferred", "deferred", "deferred_mapped", "workerless")
-    late, others, mapped, workerless = defer_on_the_first(cells, postgres, *modes)
+    starts = (("deferred", ""), ("deferred", ""), ("deferred", "mapped"), ("workerless", ""))
+    late, others, mapped, workerless = defer_on_the_first(cells, postgres, *starts)
     # Airflow tells the states of mapped tasks by another key: whether this one still waits is asked by it.
     late += mapped + workerless
     early, cleared = others[::2], others[1::2]
@@ -191,7 +110,7 @@ def test_frozen_triggerer(cells: Cells, postgres: PostgresServer) -> None:
         cell.succeed(second)
         cell.sees("success", try_number=2)
         assert cell.statuses() == [cell.case.cancelled, cell.case.succeeded]
-        # One that has ended may be asked to end, too: Airflow can tell a triggerer of a kill after the event.
+        # As in is_untouched.
         assert cell.jobs()[1]["cancel_requested"] is None
 
     cells.each(is_left_alone, late + cleared)
@@ -211,7 +130,7 @@ def test_frozen_triggerer(cells: Cells, postgres: PostgresServer) -> None:
 def test_killed_triggerer(cells: Cells, postgres: PostgresServer) -> None:
     """Where a second triggerer lives, the death of one must cost no wait and no job."""
     airflow = cells.airflow
-    deferred, workerless = defer_on_the_first(cells, postgres, *IN_TRIGGERERS)
+    deferred, workerless = defer_on_the_first(cells, postgres, *((mode, "") for mode in IN_TRIGGERERS))
     waiting = deferred + workerless
     try:
         has_moved(cells, waiting, lambda: airflow.kill("triggerer", signal.SIGKILL, whole=True))
@@ -231,7 +150,7 @@ def test_killed_triggerer(cells: Cells, postgres: PostgresServer) -> None:
 def test_database_outage(cells: Cells, postgres: PostgresServer, say: Callable[[str], None]) -> None:
     """The failover of the metadata database takes much of Airflow with it, and must take no job."""
     airflow = cells.airflow
-    worker, deferred, workerless = start_all(cells, *MATRIX)
+    worker, deferred, workerless = cells.start_all(*((mode, "") for mode in MATRIX))
     # What ends while Airflow cannot be told of it, and what goes on.
     early = worker[::2] + deferred[1::2] + workerless[::2]
     late = worker[1::2] + deferred[::2] + workerless[1::2]
@@ -239,12 +158,12 @@ def test_database_outage(cells: Cells, postgres: PostgresServer, say: Callable[[
     postgres.shut_down()
     try:
         for cell in early:
-            let_succeed(cell)
+            cell.succeed(cell.jobs()[0])
         time.sleep(OUTAGE)
     finally:
         postgres.start()
     for cell in late:
-        let_succeed(cell)
+        cell.succeed(cell.jobs()[0])
 
     def decided() -> bool | None:
         scheduler = airflow.components["scheduler"]
@@ -266,7 +185,7 @@ def test_database_outage(cells: Cells, postgres: PostgresServer, say: Callable[[
 def test_restarts(cells: Cells) -> None:
     """A deploy, or a crash, of what no task runs in must cost no job; nor must one of what tasks run in."""
     airflow = cells.airflow
-    worker, deferred, workerless = start_all(cells, *MATRIX)
+    worker, deferred, workerless = cells.start_all(*((mode, "") for mode in MATRIX))
     waiting = deferred + workerless
     kill(airflow, "api-server", "dag-processor")
     airflow.revive()

@@ -11,7 +11,8 @@ from airflow_jobs_provider.jobs.run import JobRun
 from tests.live.modes import ARGUMENTS
 
 if TYPE_CHECKING:
-    from tests.live.cells import Cell, Cells
+    from tests.live.cell import Cell
+    from tests.live.cells import Cells
 
 modes = pytest.mark.parametrize("mode", ARGUMENTS)
 # How a sensor waits.
@@ -124,7 +125,7 @@ def test_sensor(cells: Cells, mode: str) -> None:
 
     def watches(cell: Cell) -> None:
         good, bad, gone = (cell.start_outside() for _ in range(3))
-        cell.start(f"sensor_{mode}", good=dict(good.ids), bad=dict(bad.ids), gone=dict(gone.ids))
+        cell.start(mode, "sensor", good=dict(good.ids), bad=dict(bad.ids), gone=dict(gone.ids))
         cell.sees("skipped", task_id="impatient")
         for task_id in ("succeeds", "fails", "is_told"):
             cell.sees(WAITING[mode], task_id=task_id)
@@ -149,7 +150,7 @@ def test_cancel_operator(cells: Cells, mode: str) -> None:
 
     def cancels(cell: Cell) -> None:
         run = cell.start_outside()
-        cell.start(f"cancel_{mode}", job=dict(run.ids))
+        cell.start(mode, "cancel", job=dict(run.ids))
         if mode == "deferred":
             cell.sees("deferred")
             assert cell.job_of(run)["ended"] is None

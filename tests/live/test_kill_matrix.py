@@ -1,8 +1,9 @@
 """Whatever happens to a task: its job never outlives it, and is never started twice.
 
-Each scenario is a row of the table in the README, for every job type in worker and deferred mode, by real
-Airflow processes and real HTTP. The emulator's jobs and journal are the judge: ``Cell.history`` fails where
-two jobs of a task ran at once, and where a job was asked to end that was wanted.
+Each scenario is a row of the table in the README, for every job type in each mode in which it can happen (in
+a worker, deferred, without a worker), by real Airflow processes and real HTTP. The emulator's jobs and
+journal are the judge: ``Cell.history`` fails where two jobs of a task ran at once, and where a job was asked
+to end that was wanted.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.live.rows.outcomes import (
     GOES_ON,
     IN_TRIGGERERS,
     WORKERLESS,
+    has_ended_once,
     is_cancelled,
     starts_another,
     succeeds_with_the_only_job,
@@ -28,7 +30,8 @@ from tests.live.rows.outcomes import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.live.cells import Cell, Cells
+    from tests.live.cell import Cell
+    from tests.live.cells import Cells
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +73,8 @@ def test_clear_without_a_triggerer(cells: Cells) -> None:
         if cell in deferred:
             cell.until(lambda: len(cell.jobs()) == 2, "a second job")
 
-    # A try that has to wait for the old job's end would defer, and nobody is there to wake it.
-    cells.configure(duration=900)
-    deferred, workerless = start_all(cells)
+    # Jobs end as soon as they are told to: a try that has to wait for that would defer, and nobody wakes it.
+    deferred, workerless = cells.start_all(*((mode, "plain") for mode in IN_TRIGGERERS))
     cells.airflow.kill("triggerer", signal.SIGKILL, whole=True)
     try:
         cells.each(starts_a_second, deferred + workerless)
@@ -94,9 +96,9 @@ def test_triggerer_restart(cells: Cells, number: signal.Signals) -> None:
     def goes_on(cell: Cell) -> None:
         cell.succeed(cell.jobs()[0])
         succeeds_with_the_only_job(cell)
+        has_ended_once(cell)
 
-    cells.configure(duration=900)
-    deferred, workerless = start_all(cells)
+    deferred, workerless = cells.start_all(*((mode, "plain") for mode in IN_TRIGGERERS))
     cells.airflow.restart("triggerer", number)
     cells.each(goes_on, deferred + workerless)
 
@@ -116,27 +118,18 @@ def test_triggerer_dies_in_the_start(cells: Cells) -> None:
         succeeds_with_the_only_job(cell)
 
     cells.configure(duration=900)
-    cells.each(lambda cell: cell.start_slowly("workerless_plain"))
+    cells.each(lambda cell: cell.start_slowly("workerless", "plain"))
     cells.airflow.restart("triggerer", signal.SIGKILL)
     cells.each(goes_on)
 
 
-@pytest.mark.kill_matrix(event="its DAG is deleted", job=CANCELLED, modes=IN_TRIGGERERS)
+# Once: Airflow knows the DAGs again only when their file has changed.
+@pytest.mark.kill_matrix(event="its DAG is deleted", job=CANCELLED, modes=IN_TRIGGERERS, once=True)
 def test_dag_deleted(cells: Cells) -> None:
     """Airflow refuses it while one of its tasks is in a worker."""
-    cells.configure(duration=900)
-    deferred, workerless = start_all(cells, "paused")
+    deferred, workerless = cells.start_all(*((mode, "paused") for mode in IN_TRIGGERERS))
     # The scheduler of Airflow 3.3 may die of it (ObjectDeletedError).
     cells.airflow.expect_ends()
     cells.each(lambda cell: cell.airflow.delete_dag(cell.dag_id), deferred + workerless)
     cells.each(is_cancelled, deferred + workerless)
     cells.airflow.revive()
-
-
-def start_all(cells: Cells, variant: str = "plain") -> tuple[list[Cell], list[Cell]]:
-    """Start a task of every job type, deferred and without a worker, and return them mode by mode."""
-    started: list[list[Cell]] = [[cell.on_a_new_target() for cell in cells.all] for _ in IN_TRIGGERERS]
-    for mode, those in zip(IN_TRIGGERERS, started, strict=True):
-        cells.each(lambda cell, mode=mode: cell.start_and_wait(f"{mode}_{variant}"), those)  # type: ignore[misc]
-    deferred, workerless = started
-    return deferred, workerless

@@ -11,7 +11,8 @@ from tests.live.target import new_target
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.run import JobRun
-    from tests.live.cells import Cell, Cells
+    from tests.live.cell import Cell
+    from tests.live.cells import Cells
 
 
 @dataclass

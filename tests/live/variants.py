@@ -76,14 +76,16 @@ def held_up_at_the_end(base: type[StartJobOperator]) -> type[StartJobOperator]:
 
 
 def held_up_before_the_deferral(base: type[StartJobOperator]) -> type[StartJobOperator]:
-    """Return an operator that asks to be deferred only when Airflow will not have it."""
+    """Return an operator whose first try asks to be deferred only when Airflow will not have it."""
 
     class HeldUpBeforeTheDeferral(base):  # type: ignore[misc,valid-type]
         def defer(self, **kwargs: Any) -> None:
-            log.info("held up before the deferral")
-            end = time.monotonic() + HELD_UP
-            while ended_instead(get_current_context()["ti"]) is None and time.monotonic() < end:
-                time.sleep(0.1)
+            ti = get_current_context()["ti"]
+            if ti.try_number == 1:
+                log.info("held up before the deferral")
+                end = time.monotonic() + HELD_UP
+                while ended_instead(ti) is None and time.monotonic() < end:
+                    time.sleep(0.1)
             super().defer(**kwargs)
 
     return HeldUpBeforeTheDeferral

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferred
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferralTimeout, TaskDeferred
 
 from airflow_jobs_provider.exceptions import (
     AwsApiError,
@@ -38,12 +38,19 @@ def test_a_deadline_while_deferred_cancels(case: Case, aws: Emulator, context: C
     assert only_job(aws)["status"] == case.cancelled
 
 
-def test_a_broken_trigger_cancels(case: Case, aws: Emulator, context: Context) -> None:
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [("Trigger failure", TaskDeferralError), ("Trigger timeout", TaskDeferralTimeout)],
+    ids=["it failed", "nobody reported the deadline"],
+)
+def test_a_broken_trigger_cancels(
+    case: Case, aws: Emulator, context: Context, error: str, raised: type[Exception]
+) -> None:
     """A trigger that dies calls no on_kill: the task that resumes to fail must see to the job."""
     aws.configure(case.job_type.name, duration=60)
     deferred(case.start(deferrable=True), context)
-    with pytest.raises(TaskDeferralError):
-        case.start().resume_execution("__fail__", {"error": "Trigger failure"}, context)
+    with pytest.raises(raised):
+        case.start().resume_execution("__fail__", {"error": error}, context)
     assert only_job(aws)["status"] == case.cancelled
 
 

@@ -12,7 +12,9 @@ from airflow_jobs_provider.exceptions import (
     AwsApiError,
     TaskKilledError,
 )
+from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.links.aws_job import AwsJobLink
+from airflow_jobs_provider.operators import held
 from airflow_jobs_provider.operators.base import StartJobOperator
 from airflow_jobs_provider.operators.record import JobRecordStore
 from tests.cases import Case
@@ -168,9 +170,37 @@ def test_a_kill_without_cancel_on_kill_cancels_nothing(
     assert list(job["ids"].values())[-1] in told
 
 
-def test_a_start_that_cannot_be_confirmed_is_cancelled(case: Case, aws: Emulator, context: Context) -> None:
-    """After a clear Airflow takes no record any more: the job must not outlive its try."""
+def test_a_job_that_goes_on_after_a_kill_in_its_start_is_named(
+    case: Case, aws: Emulator, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With cancel_on_kill=False the log is all that tells which job goes on."""
     aws.configure(case.job_type.name, duration=60)
+    aws.fault("delay", delay=0.5, operation=case.job_type.start.api_name, times=1)
+    killed(case.start(cancel_on_kill=False), context, aws, case.job_type.start.api_name)
+    check_goes_on_by_name(aws, capsys)
+
+
+def test_a_job_that_goes_on_without_a_record_is_named(
+    case: Case, aws: Emulator, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With cancel_on_kill=False, and where Airflow keeps no record, the log is all that tells of the job."""
+    aws.configure(case.job_type.name, duration=60)
+    refuse_the_confirmation(context)
+    with pytest.raises(RuntimeError, match="404"):
+        case.start(cancel_on_kill=False).execute(context)
+    check_goes_on_by_name(aws, capsys)
+
+
+def check_goes_on_by_name(aws: Emulator, capsys: pytest.CaptureFixture[str]) -> None:
+    """Check that the one job was not cancelled, and that the log says which it is."""
+    job = only_job(aws)
+    assert job["cancels"] == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if "started " in line]
+    assert any(list(job["ids"].values())[-1] in line for line in told)
+
+
+def refuse_the_confirmation(context: Context) -> None:
+    """Have Airflow keep what a try is about to start, but not what it has started."""
     store = context["task_state_store"]
     keep, kept = store.set, []
 
@@ -181,6 +211,12 @@ def test_a_start_that_cannot_be_confirmed_is_cancelled(case: Case, aws: Emulator
         keep(key, value)
 
     store.set = once
+
+
+def test_a_start_that_cannot_be_confirmed_is_cancelled(case: Case, aws: Emulator, context: Context) -> None:
+    """After a clear Airflow takes no record any more: the job must not outlive its try."""
+    aws.configure(case.job_type.name, duration=60)
+    refuse_the_confirmation(context)
     with pytest.raises(RuntimeError, match="404"):
         case.start().execute(context)
     assert only_job(aws)["status"] == case.cancelled
@@ -220,6 +256,36 @@ def test_a_kill_whose_cancel_takes_too_long_says_how_to_do_it_by_hand(
     killed(operator, context, aws, case.job_type.describe.api_name, kill)
     assert "AWS has not answered within 0.4 seconds" in said[0]
     assert f"aws {case.job_type.service} {case.job_type.cancel.cli_name} --" in said[0]
+
+
+def test_a_kill_whose_cancel_hangs_tries_again_in_time(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An endpoint that is silent once must not use up the seconds that Airflow grants: those of a client of
+    the main thread, a minute, are more than there are.
+    """
+    aws.configure(case.job_type.name, duration=60)
+    twin = AwsJobHook.impatient_twin
+
+    def more_impatient(hook: AwsJobHook, seconds: float) -> AwsJobHook:
+        assert seconds == held._PATIENCE / 2
+        return twin(hook, seconds / 4)  # so that a slow machine comes to the second attempt, too
+
+    monkeypatch.setattr(AwsJobHook, "impatient_twin", more_impatient)
+    # What a process does that outlives the kill would hide what the kill has done.
+    monkeypatch.setattr(StartJobOperator, "_abandon", lambda *_: None)
+    cancel = case.job_type.cancel.api_name
+    aws.fault("delay", delay=6, operation=cancel, times=1)
+    operator = case.start()
+    seen: list[str] = []
+
+    def kill() -> None:
+        operator.on_kill()
+        seen.append(only_job(aws)["status"])
+
+    killed(operator, context, aws, case.job_type.describe.api_name, kill)
+    assert len(aws.journal(cancel)) == 2
+    assert seen == [case.cancelled]
 
 
 def test_a_time_out_inside_the_start_call_cancels_what_it_starts(

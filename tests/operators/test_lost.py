@@ -441,6 +441,24 @@ def test_a_kill_during_a_slow_start_leaves_nothing(case: Case, aws: Emulator, co
 
 
 @compared
+@pytest.mark.parametrize(("seconds", "jobs"), [(9, 1), (11, 2)])
+def test_clocks_may_differ_by_ten_seconds(
+    case: Case,
+    aws: Emulator,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: int,
+    jobs: int,
+) -> None:
+    """A worker's clock may be ahead of AWS's; what was created longer before the start is somebody else's."""
+    beside(case, aws, duration=60)
+    died(case, context, monkeypatch)
+    context["task_state_store"].values["aws_job"]["started_at"] = only_job(aws)["created"] + seconds
+    case.start(wait_for_completion=False).execute(context.retried())
+    assert [job["cancels"] for job in aws.jobs()] == [0] * jobs
+
+
+@compared
 def test_a_kill_searches_no_further_when_the_start_is_answered(
     case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import pytest
 
 if TYPE_CHECKING:
-    import pytest
-
     from airflow_jobs_provider.testing import AwsJobs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -132,6 +131,14 @@ def test_it(aws_jobs):
         HTTP_PROXY="http://127.0.0.1:9",
         http_proxy="http://127.0.0.1:9",
     )
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_nothing_is_left_of_the_test_before(aws_jobs: AwsJobs, number: int) -> None:
+    """Of the services that are moto's own neither: a test that counts alerts would count another's."""
+    sns = boto3.client("sns")
+    assert sns.list_topics()["Topics"] == []
+    sns.create_topic(Name=f"alerts-{number}")
 
 
 def test_the_entry_point_has_the_modules_name() -> None:

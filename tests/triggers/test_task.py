@@ -7,12 +7,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
-from airflow.sdk import DAG
 from airflow.sdk.bases.xcom import BaseXCom
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 from airflow.sdk.execution_time import comms, task_runner
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
-from jinja2 import Undefined
 
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.jobs.run import JobRun
@@ -271,58 +269,6 @@ async def test_a_clear_ends_the_old_job_first(
     running.cancel()
 
 
-async def test_a_kill_cancels(case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance) -> None:
-    """A task that was marked, or cleared, takes its job with it."""
-    aws.configure(case.name, duration=60)
-    made = trigger(case.start(**WORKERLESS), ti)
-    running = await begun(made, aws)
-    airflow.state = "failed"
-    await kill(running, made)
-    assert only_job(aws)["status"] == case.cancelled
-
-
-async def test_a_kill_in_a_start_cancels(
-    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
-) -> None:
-    """The start's answer is on its way when the task is marked."""
-    aws.configure(case.name, duration=60)
-    aws.fault("delay", delay=0.7, operation=case.job_type.start.api_name, times=1)
-    made = trigger(case.start(**WORKERLESS), ti)
-    running = asyncio.create_task(event(made))
-    await until(lambda: aws.journal(case.job_type.start.api_name))
-    assert aws.jobs() == []
-    airflow.state = "failed"
-    await kill(running, made)
-    # Until AWS has carried the start out there is nothing to be seen, whatever the kill has done.
-    await until(lambda: all(call["outcome"] != "in flight" for call in aws.journal()))
-    assert aws.jobs()
-    await until(lambda: {job["status"] for job in aws.jobs()} == {case.cancelled})
-
-
-async def test_a_kill_of_what_only_moved_cancels_nothing(
-    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
-) -> None:
-    """The other triggerer goes on with it."""
-    aws.configure(case.name, duration=60)
-    made = trigger(case.start(**WORKERLESS), ti)
-    await kill(await begun(made, aws), made)
-    assert only_job(aws)["cancels"] == 0
-
-
-async def test_a_kill_after_the_next_try_has_begun_cancels_the_old_job(
-    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
-) -> None:
-    """After a clear the task is deferred again: the id in the record tells whose job is whose."""
-    aws.configure(case.name, duration=60)
-    made = trigger(case.start(**WORKERLESS), ti)
-    running = await begun(made, aws)
-    stored = {**airflow.pulled["aws_job"], "ti_id": "another", "try_number": 2}
-    await keep_record(airflow, stored)
-    await kill(running, made)
-    assert only_job(aws)["status"] == case.cancelled
-    assert airflow.pulled["aws_job"] == stored
-
-
 @of(lambda case: case.busy is not None)
 async def test_a_busy_target_is_waited_for(
     case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
@@ -352,56 +298,6 @@ async def test_a_broken_trigger_leaves_its_job_to_the_worker(
     with pytest.raises(AirflowTaskTimeout):
         operator.resume_execution("__fail__", {"error": "Trigger timeout"}, Context(ti))
     assert only_job(aws)["status"] == case.cancelled
-
-
-@pytest.mark.parametrize(
-    ("value", "says"),
-    [
-        ("{{ ti.xcom_pull('a') }}", "ti.xcom_pull in"),
-        ("{{ prev_start_date_success }}", "'prev_start_date_success' in"),
-        ("{{ my_macro() }}", "'my_macro' in"),
-        ("{{ ti['xcom_pull']('a') }}", "with ti in"),
-        ("{% set it = ti %}{{ it.xcom_pull('a') }}", "with ti in"),
-        ("{{ ds | my_filter }}", "the triggerer knows no filters"),
-    ],
-)
-def test_templates_that_cannot_be_rendered_there_are_refused(case: Case, value: str, says: str) -> None:
-    """Airflow never answers the triggerer: such a task would wait for ever."""
-    with pytest.raises(ValueError, match=r"^start_from_trigger=True does not go with") as caught:
-        case.start(region_name=value, **STARTS)
-    assert says in str(caught.value)
-    assert "region_name" in str(caught.value)
-
-
-def test_results_of_other_tasks_are_refused(case: Case) -> None:
-    """They are XComs, too."""
-    with DAG("d", schedule=None):
-        start = case.start_class(task_id="start", **case.target)
-        output: Any = start.output
-        ids = {name: output[name] for name in case.job_type.identity}
-        with pytest.raises(ValueError, match="another task's result in"):
-            case.sensor_class(task_id="wait", **ids, **STARTS)
-
-
-@pytest.mark.parametrize("option", ["on_execute_callback", "pre_execute"])
-def test_what_only_workers_do_is_refused(case: Case, option: str) -> None:
-    """It would silently not be done."""
-    with pytest.raises(ValueError, match=f"^start_from_trigger=True does not go with {option}"):
-        case.start(**{option: print}, **STARTS)
-
-
-def test_mapped_tasks_start_in_workers(case: Case) -> None:
-    """Airflow has no parameters to give to the triggerer: what is unmapped in a worker defers as ever."""
-    with DAG("d", schedule=None):
-        key, value = next(iter(case.target.items()))
-        rest = {name: each for name, each in case.target.items() if name != key}
-        mapped = case.start_class.partial(task_id="a", **rest, start_from_trigger=True).expand(
-            **{key: [value]}
-        )
-    assert mapped.start_from_trigger is True
-    assert mapped.start_trigger_args is None
-    one: Any = mapped.unmap({key: value})
-    assert one.deferrable is True
 
 
 def test_a_copy_is_the_same(case: Case) -> None:
@@ -526,32 +422,6 @@ async def test_xcoms_go_through_the_deployments_backend(
     assert isinstance(await running, TaskSuccessEvent)
     assert Backend.kept["return_value"]["status"] == case.succeeded
     assert only_job(aws)["cancels"] == 0
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"render_template_as_native_obj": True},
-        {"template_undefined": Undefined},
-        {"jinja_environment_kwargs": {"variable_start_string": "<<"}},
-    ],
-    ids=lambda each: next(iter(each)),
-)
-def test_templates_that_a_worker_renders_otherwise_are_refused(case: Case, options: dict[str, Any]) -> None:
-    """The same task must start the same job, wherever it starts."""
-    with DAG("d", schedule=None, **options):
-        case.start(**STARTS)
-        with pytest.raises(ValueError, match=f"a template in region_name and {next(iter(options))}"):
-            case.start_class(task_id="b", **case.target, region_name="{{ ds }}", **STARTS)
-
-
-def test_a_password_is_refused(case: Case) -> None:
-    """What starts in the triggerer stands in the serialized DAG, for everybody who reads the database."""
-    proxy = {"proxies": {"https": "http://me:secret@proxy:3128"}}
-    with pytest.raises(ValueError, match="a proxy's password in botocore_config") as caught:
-        case.start(**STARTS, botocore_config=proxy)
-    assert "secret" not in str(caught.value)
-    case.start(deferrable=True, botocore_config=proxy)
 
 
 async def test_a_try_that_fails_leaves_no_result_of_the_one_before(

@@ -23,11 +23,6 @@ from airflow_jobs_provider.triggers.tether import Tether
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import check_replaced, crashed, dated, died, ids_in_answer, only_job
 from tests.triggers.supervisor import Supervisor
-
-if TYPE_CHECKING:
-    from airflow_jobs_provider.testing import Emulator
-    from tests.cases import Case
-
 from tests.triggers.tasks import (
     STARTS,
     WORKERLESS,
@@ -40,6 +35,10 @@ from tests.triggers.tasks import (
     trigger,
     until,
 )
+
+if TYPE_CHECKING:
+    from airflow_jobs_provider.testing import Emulator
+    from tests.cases import Case
 
 pytestmark = pytest.mark.usefixtures("airflow")
 

@@ -46,12 +46,13 @@ EVERY = {
 
 FAULTS = {
     "throttle": 0.2,
-    "server_error": 0.05,
+    "server_error": 0.0625,
     "drop": 0.03,
     "drop_after": 0.03,
     "delay": 0.1,
 }
-"""The chance that a call of AWS meets such a fault."""
+"""The chance that a call of AWS meets such a fault, if it has met none before it: a fifth of the calls is
+throttled, a twentieth of all fails. Slow is what else there is of them, too."""
 
 # Seconds that a job takes. Airflow can fail a task that resumes before the scheduler has heard that its first
 # process has ended (apache/airflow#72716), and the scheduler often dies of it.

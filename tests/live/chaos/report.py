@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from tests.live.job_types import IMPORTS
 from tests.live.postgres import PostgresServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from airflow_jobs_provider.testing import EmulatorClient
     from tests.live.rest import Json
@@ -85,6 +87,7 @@ def _report(airflow: LocalAirflow, emulator: EmulatorClient, storm: Storm, headi
         "tasks": len(storm.tasks),
         "tries": sum(each["try_number"] for each in instances.values()),
         "jobs": len(jobs),
+        **_faults(journal),
         **{kind: deeds[kind] for kind in (*plan.EVERY, *plan.UNPLANNED)},
         "wrong states": len(verdict.states),
         "orphans": len(verdict.orphans),
@@ -106,6 +109,15 @@ def _report(airflow: LocalAirflow, emulator: EmulatorClient, storm: Storm, headi
     targets = list(dict.fromkeys(target for target, _ in verdict.wrong))
     stories = [_story(airflow, storm, target, instances[target], jobs) for target in targets[:_STORIES]]
     return Report(wrong, counts, "\n".join([*lines, *wrong, *stories]))
+
+
+def _faults(journal: Sequence[Json]) -> dict[str, int]:
+    """Return how many calls AWS really throttled, failed and dropped."""
+    return {
+        "throttled": sum(bool(re.search("Throttl|TooManyRequests", call["outcome"])) for call in journal),
+        "failed": sum((call["status"] or 0) >= HTTPStatus.INTERNAL_SERVER_ERROR for call in journal),
+        "dropped": sum(call["outcome"] == "dropped" for call in journal),
+    }
 
 
 def _told(values: Iterable[str]) -> str:

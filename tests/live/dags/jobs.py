@@ -1,4 +1,7 @@
-"""Every job type in every mode: DAGs ``<job type>_<mode>``, whose target and jobs are DAG params."""
+"""Every job type in every mode: DAGs ``<job type>_<mode>``, with the target as a DAG param.
+
+And ``<job type>_<mode>_sensor`` and ``..._cancel`` for jobs that were started elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,12 @@ for name, live in LIVE_JOB_TYPES.items():
     for mode, options in ARGUMENTS.items():
         cancel = CANCELS[name].job_type.cancel
         ids = {key: f"{{{{ params.job.{key} }}}}" for key in cancel.parameters if key not in cancel.optional}
-        with make_dag(f"{name}_cancel_{mode}", job={}):
+        with make_dag(f"{name}_{mode}_cancel", job={}):
             CANCELS[name](task_id="job", poll_interval=1, **options, **ids)
     describe = live.job_type.describe
     required = [key for key in describe.parameters if key not in describe.optional]
     for mode, options in SENSOR_MODES.items():
-        with make_dag(f"{name}_sensor_{mode}", good={}, bad={}, gone={}):
+        with make_dag(f"{name}_{mode}_sensor", good={}, bad={}, gone={}):
             for task_id, job, patience in (
                 ("succeeds", "good", {"timeout": 120}),
                 ("fails", "bad", {"timeout": 120}),

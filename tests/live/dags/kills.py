@@ -15,9 +15,10 @@ from tests.live import variants
 from tests.live.job_types import LIVE_JOB_TYPES, LiveJobType
 from tests.live.modes import ARGUMENTS, MATRIX
 
-# Seconds: long enough for a task to start on a busy machine.
-TIMEOUT = timedelta(seconds=30)
-RUN_TIMEOUT = timedelta(seconds=60)
+# Long enough for a job to be started on a busy machine: in a try, which may have to wait for an old job's end
+# before, and in a run, most of which is spent in queues.
+TIMEOUT = timedelta(seconds=45)
+RUN_TIMEOUT = timedelta(seconds=120)
 
 
 # Airflow 3.3 may fail a try that resumed quickly (apache/airflow#72716): it must have another one.
@@ -61,12 +62,13 @@ VARIANTS: dict[str, Any] = {
     "alone": start,
     "mapped": mapped,
     "paused": start,
-    "timeout": lambda live, mode: start(live, mode, execution_timeout=TIMEOUT, retries=0),
+    "timeout": lambda live, mode: start(live, mode, execution_timeout=TIMEOUT),
     "run_timeout": start,
     "keep": lambda live, mode: start(live, mode, cancel_on_kill=False),
     "keep_timeout": lambda live, mode: start(
         live, mode, cancel_on_kill=False, execution_timeout=TIMEOUT, retries=0
     ),
+    "not_durable": lambda live, mode: start(live, mode, durable=False),
     "no_retry": lambda live, mode: start(live, mode, retries=0),
     "with_sensor": with_sensor,
     # A time-out is final, whatever retries say: these are for a try that Airflow fails.
@@ -76,6 +78,7 @@ VARIANTS: dict[str, Any] = {
         for name in (
             "held_up_before_the_start",
             "held_up_after_the_start",
+            "held_up_before_the_deferral",
             "held_up_at_the_end",
             "refused_its_record",
         )

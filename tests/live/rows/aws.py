@@ -18,7 +18,7 @@ from tests.live.rows.outcomes import (
 )
 
 if TYPE_CHECKING:
-    from tests.live.cells import Cell
+    from tests.live.cell import Cell
 
 matrix = Matrix()
 
@@ -30,7 +30,7 @@ matrix = Matrix()
 )
 def trouble_while_reading(cell: Cell, mode: str) -> None:
     """None of these says anything about the job."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     # aiohttp repeats a call by itself whose connection was dropped.
     for kind, times in (("throttle", 1), ("server_error", 1), ("drop", 2), ("expired_token", 1)):
         cell.fault_readings(kind, times=times)
@@ -44,10 +44,10 @@ def trouble_while_reading(cell: Cell, mode: str) -> None:
 def trouble_while_cancelling(cell: Cell, mode: str) -> None:
     """A cancel that is not certain is asked for again; a worker has 5 seconds for that."""
     if mode != "worker":
-        cell.start_and_wait(f"{mode}_plain")
+        cell.start_and_wait(mode, "plain")
         is_cancelled_in_spite_of(cell, "throttle", "server_error", "drop", "expired_token")
         return
-    cell.start_and_wait("worker_plain")
+    cell.start_and_wait("worker", "plain")
     is_cancelled_in_spite_of(cell, "throttle", "drop")
     cell.clear()
     cell.until(lambda: len(cell.jobs()) == 2, "a second job")
@@ -72,7 +72,7 @@ def is_cancelled_in_spite_of(cell: Cell, *kinds: str) -> None:
 @matrix.row("AWS cannot be reached for two minutes", job=GOES_ON, next_try="(the wait goes on)", is_long=True)
 def outage_while_reading(cell: Cell, mode: str) -> None:
     """An outage costs no job."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     cell.fault_readings("drop", lasts=120)
     began = time.monotonic()
     cell.until(lambda: time.monotonic() - began > 120, "two minutes pass", 150)
@@ -90,7 +90,7 @@ def outage_while_reading(cell: Cell, mode: str) -> None:
 )
 def outage_while_cancelling(cell: Cell, mode: str) -> None:
     """What the kill could not do, the next try does first."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     [job] = cell.jobs()
     cell.lose_aws(120)
     began = time.monotonic()
@@ -108,14 +108,20 @@ def outage_while_cancelling(cell: Cell, mode: str) -> None:
     is_long=True,
 )
 def outage_while_the_triggerer_cancels(cell: Cell, mode: str) -> None:
-    """After a mark there is no next try: the triggerer is the last that can cancel the job."""
-    cell.start_and_wait(f"{mode}_plain")
+    """After a mark there is no next try: the triggerer is the last that can cancel the job.
+
+    Airflow closes the task's log long before that is done: who reads it must learn where to read on.
+    """
+    cell.start_and_wait(mode, "plain")
     cell.lose_aws(120)
     began = time.monotonic()
     cell.mark("failed")
+    cell.until(lambda: "it is not certain yet" in cell.log(), "the task's log says that the cancel goes on")
     cell.until(lambda: time.monotonic() - began > 120, "two minutes pass", 150)
     is_cancelled(cell)
     assert cell.failed(cell.cancels())
+    ends = ("is cancelled (", "is to end; it is still ")
+    cell.until(lambda: any(map(cell.triggerer_says, ends)), "the triggerer's log says how it ended")
 
 
 @matrix.row(
@@ -125,18 +131,22 @@ def outage_while_the_triggerer_cancels(cell: Cell, mode: str) -> None:
 )
 def outage_while_the_worker_ends(cell: Cell, mode: str) -> None:
     """Nobody is left who could cancel the job: on-call must know how."""
-    cell.start_and_wait(f"{mode}_plain")
-    cell.fault_cancels("drop", lasts=30)
+    cell.start_and_wait(mode, "plain")
+    process = cell.process()
+    # Silence; and what has waited in it does not arrive in the end.
+    cell.fault_cancels("delay", delay=30, lasts=60)
+    cell.fault_cancels("drop", lasts=60)
     cell.mark("failed")
     command = cell.case.job_type.cancel.cli_name
     cell.until(lambda: f"aws {cell.case.job_type.service} {command}" in cell.log(), "the command in the log")
+    cell.until(lambda: not process.is_running(), "the process ends")
     assert cell.history() == ["running"]
 
 
 @matrix.row("somebody else cancels the job", job="is cancelled", next_try="(the task fails and says so)")
 def cancelled_by_others(cell: Cell, mode: str) -> None:
     """The author must learn that it was not Airflow."""
-    cell.start_and_wait(f"{mode}_no_retry")
+    cell.start_and_wait(mode, "no_retry")
     cell.emulator.settle(cell.name, cell.jobs()[0]["ids"], cell.case.cancelled)
     cell.sees("failed")
     assert f"was cancelled ({cell.case.cancelled})" in cell.log()
@@ -146,7 +156,7 @@ def cancelled_by_others(cell: Cell, mode: str) -> None:
 @matrix.row("somebody else deletes the job", job="is gone", next_try="(the task fails and says so)")
 def deleted_by_others(cell: Cell, mode: str) -> None:
     """AWS knows nothing of it: in the first minute that may mean that it does not know it yet."""
-    cell.start_and_wait(f"{mode}_no_retry")
+    cell.start_and_wait(mode, "no_retry")
     cell.emulator.delete(cell.name, cell.jobs()[0]["ids"])
     cell.sees("failed")
     assert "JobNotFoundError" in cell.log()
@@ -160,7 +170,7 @@ def deleted_by_others(cell: Cell, mode: str) -> None:
 )
 def superseded(cell: Cell, mode: str) -> None:
     """The data are fresh all the same, but not by this task."""
-    cell.start_and_wait(f"{mode}_no_retry")
+    cell.start_and_wait(mode, "no_retry")
     [job] = cell.jobs()
     cell.emulator.settle(cell.name, job["ids"], "FAILED", error_type="INGESTION_SUPERSEDED")
     cell.sees("failed")

@@ -17,7 +17,7 @@ from tests.live.rows.outcomes import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.live.cells import Cell
+    from tests.live.cell import Cell
 
 matrix = Matrix()
 
@@ -29,7 +29,7 @@ matrix = Matrix()
 )
 def kept_and_cleared(cell: Cell, mode: str) -> None:
     """Its author has said so."""
-    cell.start_and_wait(f"{mode}_keep")
+    cell.start_and_wait(mode, "keep")
     starts_one_beside(cell, cell.clear, try_number=2)
     end_all(cell)
     cell.sees("success")
@@ -44,7 +44,7 @@ def kept_and_cleared(cell: Cell, mode: str) -> None:
 )
 def kept_and_deleted(cell: Cell, mode: str) -> None:
     """Airflow makes it anew, in a try with the number 1."""
-    cell.start_and_wait(f"{mode}_keep")
+    cell.start_and_wait(mode, "keep")
     starts_one_beside(
         cell, lambda: cell.airflow.delete_task_instance(cell.dag_id, cell.run_id, "job"), try_number=1
     )
@@ -80,7 +80,7 @@ def end_all(cell: Cell) -> None:
 def kept_and_marked(cell: Cell, mode: str) -> None:
     """Its author has said so."""
     wanted = "TaskKilledError" if mode == "worker" else "goes on: it is not to be cancelled"
-    cell.start_and_wait(f"{mode}_keep")
+    cell.start_and_wait(mode, "keep")
     # The run first: one whose task was marked fails later, and must not be cleared before.
     cell.airflow.set_run_state(cell.dag_id, cell.run_id, "failed")
     cell.until(lambda: wanted in cell.log(), "the task is told")
@@ -100,7 +100,7 @@ def kept_and_marked(cell: Cell, mode: str) -> None:
 )
 def kept_and_not_deferred(cell: Cell, mode: str) -> None:
     """Airflow refuses the deferral, and the process is the last to know of the job."""
-    cell.start(f"{mode}_keep_held_up_before_the_deferral")
+    cell.start(mode, "keep_held_up_before_the_deferral")
     cell.until(lambda: "held up" in cell.log(), "the task is held up")
     process = cell.process()
     cell.mark("failed")
@@ -113,11 +113,11 @@ def kept_and_not_deferred(cell: Cell, mode: str) -> None:
     "`cancel_on_kill=False`, and it is cleared while the start call is in flight",
     job=GOES_ON,
     next_try="logs that it may be running, and starts another",
-    modes=WORKER,
+    modes=BY_WORKERS,
 )
 def kept_and_cleared_in_the_start(cell: Cell, mode: str) -> None:
     """A kill that has to find out which job that was would be in vain, and could start it."""
-    cell.start_slowly(f"{mode}_keep")
+    cell.start_slowly(mode, "keep")
     cell.clear()
     cell.until(
         lambda: "goes on, as cancel_on_kill is off" in cell.logs() or "it may be running" in cell.logs(),
@@ -135,7 +135,7 @@ def kept_and_cleared_in_the_start(cell: Cell, mode: str) -> None:
 @matrix.row("`cancel_on_kill=False`, and its trigger fails", job=GOES_ON, next_try=TAKES_OVER, modes=DEFERRED)
 def kept_and_trigger_fails(cell: Cell, mode: str) -> None:
     """Its author has said so."""
-    cell.start(f"{mode}_keep_with_a_trigger_that_fails")
+    cell.start(mode, "keep_with_a_trigger_that_fails")
     cell.until(lambda: "taking over" in cell.logs(), "the job is taken over")
     cell.sees("failed", try_number=2)
     assert "may go on: it is not to be cancelled with this task" in cell.logs()
@@ -145,7 +145,7 @@ def kept_and_trigger_fails(cell: Cell, mode: str) -> None:
 @matrix.row("`cancel_on_kill=False`, and `execution_timeout`", job=GOES_ON)
 def kept_and_timed_out(cell: Cell, mode: str) -> None:
     """Its author has said so."""
-    cell.start(f"{mode}_keep_timeout")
+    cell.start(mode, "keep_timeout")
     cell.sees("failed")
     assert cell.history() == ["running"]
     assert "may go on: it is not to be cancelled with this task" in cell.log()
@@ -156,6 +156,6 @@ def kept_and_timed_out(cell: Cell, mode: str) -> None:
 )
 def kept_and_told_to_end(cell: Cell, mode: str) -> None:
     """Its author has said so."""
-    cell.start_and_wait(f"{mode}_keep")
+    cell.start_and_wait(mode, "keep")
     cell.process().terminate()
     goes_on_with_the_only_job(cell)

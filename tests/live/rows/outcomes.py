@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.live.cells import Cell
+    from tests.live.cell import Cell
 
 CANCELLED = "cancelled"
 GOES_ON = "goes on"
@@ -45,3 +45,26 @@ def goes_on_with_the_only_job(cell: Cell) -> None:
     cell.until(lambda: "taking over" in cell.logs(), "the job is taken over")
     cell.succeed(cell.jobs()[0])
     succeeds_with_the_only_job(cell)
+
+
+def finish(cell: Cell) -> None:
+    """Let the only job succeed, and see the task end with it."""
+    cell.succeed(cell.jobs()[0])
+    cell.sees("success")
+    is_untouched(cell)
+
+
+def is_untouched(cell: Cell) -> None:
+    """Check that one job was started, succeeded, and that nothing asked for its end before.
+
+    It may be asked to end when it has: Airflow can tell a triggerer that hung of a kill after the event.
+    """
+    [job] = cell.jobs()
+    assert (job["status"], job["cancel_requested"]) == (cell.case.succeeded, None)
+
+
+def has_ended_once(cell: Cell) -> None:
+    """Check that one event, and no more, was delivered to the task, in its only try."""
+    # One that ends in the triggerer has not even begun in a worker.
+    resumes = -1 if cell.mode == "workerless" else 1
+    assert (len(cell.tries()), cell.resumes()) == (1, resumes)

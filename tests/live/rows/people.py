@@ -15,7 +15,7 @@ from tests.live.rows.outcomes import (
 )
 
 if TYPE_CHECKING:
-    from tests.live.cells import Cell
+    from tests.live.cell import Cell
 
 matrix = Matrix()
 
@@ -23,7 +23,7 @@ matrix = Matrix()
 @matrix.row("the task is cleared", job=CANCELLED, next_try=ANOTHER)
 def clear_task(cell: Cell, mode: str) -> None:
     """The task itself, alone."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     cell.clear()
     starts_another(cell)
 
@@ -31,7 +31,7 @@ def clear_task(cell: Cell, mode: str) -> None:
 @matrix.row("it is cleared with what comes after it", job=CANCELLED, next_try=ANOTHER)
 def clear_from_upstream(cell: Cell, mode: str) -> None:
     """From a task before it, downstream."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     cell.airflow.clear(cell.dag_id, cell.run_id, ["before"], include_downstream=True)
     starts_another(cell)
 
@@ -39,7 +39,7 @@ def clear_from_upstream(cell: Cell, mode: str) -> None:
 @matrix.row("its run is cleared", job=CANCELLED, next_try=ANOTHER)
 def clear_run(cell: Cell, mode: str) -> None:
     """All tasks of the run."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     cell.airflow.clear_run(cell.dag_id, cell.run_id)
     starts_another(cell)
 
@@ -49,7 +49,7 @@ def clear_run(cell: Cell, mode: str) -> None:
 )
 def clear_while_paused(cell: Cell, mode: str) -> None:
     """Airflow tells a trigger of the kill only when the DAG is unpaused."""
-    cell.start_and_wait(f"{mode}_paused")
+    cell.start_and_wait(mode, "paused")
     cell.airflow.pause(cell.dag_id)
     try:
         cell.clear()
@@ -63,7 +63,7 @@ def clear_while_paused(cell: Cell, mode: str) -> None:
 @matrix.row("it is marked failed", job=CANCELLED)
 def mark_failed(cell: Cell, mode: str) -> None:
     """Nobody waits any more."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     cell.mark("failed")
     is_cancelled(cell)
 
@@ -71,7 +71,7 @@ def mark_failed(cell: Cell, mode: str) -> None:
 @matrix.row("an instance of a mapped task is marked failed, and cleared", job=CANCELLED, next_try=ANOTHER)
 def mapped_instance(cell: Cell, mode: str) -> None:
     """Airflow tells the states of such instances by another key, and keeps their records by it, too."""
-    cell.start_and_wait(f"{mode}_mapped")
+    cell.start_and_wait(mode, "mapped")
     cell.mark("failed")
     is_cancelled(cell)
     cell.clear()
@@ -81,7 +81,7 @@ def mapped_instance(cell: Cell, mode: str) -> None:
 @matrix.row("it is marked success", job=CANCELLED)
 def mark_success(cell: Cell, mode: str) -> None:
     """Nobody waits any more."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     cell.mark("success")
     is_cancelled(cell)
 
@@ -89,7 +89,7 @@ def mark_success(cell: Cell, mode: str) -> None:
 @matrix.row("it is marked skipped", job=CANCELLED)
 def mark_skipped(cell: Cell, mode: str) -> None:
     """Nobody waits any more."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     cell.mark("skipped")
     is_cancelled(cell)
 
@@ -97,7 +97,7 @@ def mark_skipped(cell: Cell, mode: str) -> None:
 @matrix.row("its run is marked failed", job=CANCELLED)
 def run_failed(cell: Cell, mode: str) -> None:
     """Nobody waits any more."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     cell.airflow.set_run_state(cell.dag_id, cell.run_id, "failed")
     is_cancelled(cell)
 
@@ -105,7 +105,7 @@ def run_failed(cell: Cell, mode: str) -> None:
 @matrix.row("its run is marked success", job=CANCELLED)
 def run_succeeded(cell: Cell, mode: str) -> None:
     """Nobody waits any more."""
-    cell.start_and_wait(f"{mode}_plain")
+    cell.start_and_wait(mode, "plain")
     cell.airflow.set_run_state(cell.dag_id, cell.run_id, "success")
     is_cancelled(cell)
 
@@ -117,7 +117,7 @@ def task_instance_deleted(cell: Cell, mode: str) -> None:
     The new one has the key of the old one: when the executor tells late that the process of the old one has
     died, the scheduler fails the new one's first try for it, and its job is cancelled, too.
     """
-    cell.start_and_wait(f"{mode}_alone")
+    cell.start_and_wait(mode, "alone")
     cell.airflow.delete_task_instance(cell.dag_id, cell.run_id, "job")
     cell.until(lambda: _succeeds_if_wanted(cell), "another job, and success with it")
     *unwanted, last = cell.one_at_a_time()
@@ -142,7 +142,7 @@ def _succeeds_if_wanted(cell: Cell) -> bool:
 )
 def task_instance_and_record_deleted(cell: Cell, mode: str) -> None:
     """Its record goes with it: the old job ends when its trigger is told, beside the new one's start."""
-    cell.start_and_wait(f"{mode}_alone")
+    cell.start_and_wait(mode, "alone")
     cell.airflow.delete_task_instance(cell.dag_id, cell.run_id, "job")
     cell.until(lambda: len(cell.jobs()) == 2, "a second job")
     cell.until(lambda: cell.jobs()[0]["status"] == cell.case.cancelled, "the first is cancelled")
@@ -155,6 +155,6 @@ def task_instance_and_record_deleted(cell: Cell, mode: str) -> None:
 def task_removed(cell: Cell, mode: str) -> None:
     """Airflow marks what runs as removed."""
     cell.add_dag(mode)
-    cell.start_and_wait(f"{mode}_{cell.target}")
+    cell.start_and_wait(mode, cell.target)
     cell.add_dag(None)
     is_cancelled(cell)

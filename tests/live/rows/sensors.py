@@ -8,7 +8,7 @@ from tests.live.matrix import Matrix
 from tests.live.rows.outcomes import ANOTHER, BY_WORKERS, CANCELLED, GOES_ON
 
 if TYPE_CHECKING:
-    from tests.live.cells import Cell
+    from tests.live.cell import Cell
 
 matrix = Matrix()
 
@@ -20,7 +20,7 @@ matrix = Matrix()
 )
 def start_and_sensor_cleared(cell: Cell, mode: str) -> None:
     """The record of a start outlives its task, as the job does."""
-    cell.start(f"{mode}_with_sensor")
+    cell.start(mode, "with_sensor")
     cell.sees("success")
     cell.sees("running" if mode == "worker" else "deferred", task_id="wait")
     cell.airflow.clear(cell.dag_id, cell.run_id, ["job"], include_downstream=True)
@@ -35,7 +35,7 @@ def start_and_sensor_cleared(cell: Cell, mode: str) -> None:
 )
 def sensor_cleared(cell: Cell, mode: str) -> None:
     """A sensor cancels nothing."""
-    cell.start(f"{mode}_with_sensor")
+    cell.start(mode, "with_sensor")
     cell.sees("success")
     cell.sees("deferred" if mode == "deferred" else "running", task_id="wait")
     cell.airflow.clear(cell.dag_id, cell.run_id, ["wait"])
@@ -48,7 +48,7 @@ def sensor_cleared(cell: Cell, mode: str) -> None:
 @matrix.row("a sensor that waits for it times out", job=GOES_ON, modes=BY_WORKERS)
 def sensor_timed_out(cell: Cell, mode: str) -> None:
     """A sensor cancels nothing."""
-    cell.start(f"{mode}_with_impatient_sensor")
+    cell.start(mode, "with_impatient_sensor")
     cell.sees("success")
     cell.sees("failed", task_id="wait")
     assert "AirflowSensorTimeout" in cell.logs("wait")

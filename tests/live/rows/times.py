@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.live.matrix import Matrix
-from tests.live.rows.outcomes import ANOTHER, CANCELLED, DEFERRED, is_cancelled
+from tests.live.rows.outcomes import ANOTHER, CANCELLED, DEFERRED, is_cancelled, starts_another
 
 if TYPE_CHECKING:
-    from tests.live.cells import Cell
+    from tests.live.cell import Cell
 
 matrix = Matrix()
 
@@ -16,23 +16,23 @@ matrix = Matrix()
 @matrix.row("`execution_timeout`", job=CANCELLED, next_try="as `retries` say")
 def execution_timeout(cell: Cell, mode: str) -> None:
     """Airflow itself does not enforce it while a task is deferred."""
-    cell.start(f"{mode}_timeout")
-    cell.sees("failed")
-    is_cancelled(cell)
-    assert "AirflowTaskTimeout" in cell.log()
+    cell.start(mode, "timeout")
+    cell.until(lambda: "AirflowTaskTimeout" in cell.log(), "the time-out")
+    starts_another(cell)
 
 
-@matrix.row("`dagrun_timeout` of its run", job=CANCELLED)
+@matrix.row("`dagrun_timeout` of its run", job=CANCELLED, is_long=True)
 def dagrun_timeout(cell: Cell, mode: str) -> None:
     """Airflow skips what is unfinished."""
-    cell.start_and_wait(f"{mode}_run_timeout")
+    cell.start_and_wait(mode, "run_timeout")
+    cell.until(cell.is_cancelled, "the job is cancelled", 240)
     is_cancelled(cell)
 
 
 @matrix.row("its trigger fails", job=CANCELLED, next_try=ANOTHER, modes=DEFERRED)
 def trigger_fails(cell: Cell, mode: str) -> None:
     """Airflow calls no on_kill, and drops what was given to defer."""
-    cell.start(f"{mode}_with_a_trigger_that_fails")
+    cell.start(mode, "with_a_trigger_that_fails")
     cell.until(lambda: len(cell.jobs()) == 2, "a second job")
     cell.until(lambda: cell.statuses() == [cell.case.cancelled] * 2, "both jobs are cancelled")
     cell.sees("failed")
