@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache, partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
+    from aiobotocore.config import AioConfig
+    from aiobotocore.httpsession import AIOHTTPSession
     from aiobotocore.parsers import PROTOCOL_PARSERS, AioResponseParserFactory
 except ImportError as missing:
     raise ImportError(
@@ -23,6 +25,9 @@ except ImportError as missing:
 from botocore.validate import validate_parameters
 
 from airflow_jobs_provider.hooks.models import LeanLoader
+
+if TYPE_CHECKING:
+    from botocore.config import Config
 
 _log = logging.getLogger(__name__)
 
@@ -104,6 +109,30 @@ class Opened:
         self.users = 0
         self.was_accepted = False
         self.account: str | None = None
+
+
+def lean(config: Config) -> AioConfig:
+    """Return the configuration of a shared client.
+
+    What readings and cancels are told was checked before the start, which is checked apart (:func:`check`):
+    to check it again is a twentieth of a reading's CPU.
+    """
+    options: Any = AioConfig(http_session_cls=_OneAttemptSession, parameter_validation=False)
+    return options.merge(config).merge(options)  # type: ignore[no-any-return]
+
+
+class _OneAttemptSession(AIOHTTPSession):
+    """Sends a request once.
+
+    On a connection that is used again and is closed without an answer, aiohttp sends a PUT anew, and tells
+    nobody. The starts of QuickSight and Bedrock are PUTs: if the second is refused, the first may still have
+    started a job.
+    """
+
+    async def _get_session(self, proxy_url: Any) -> Any:
+        session = await super()._get_session(proxy_url)  # type: ignore[misc]
+        session._retry_connection = False  # noqa: SLF001 - aiohttp has no public name for it
+        return session
 
 
 def lighten(session: Any) -> Any:

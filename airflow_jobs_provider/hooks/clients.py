@@ -25,7 +25,7 @@ from botocore.exceptions import (
 from airflow_jobs_provider import __version__
 from airflow_jobs_provider.advice import advice
 from airflow_jobs_provider.exceptions import AwsApiError
-from airflow_jobs_provider.hooks.async_client import lighten
+from airflow_jobs_provider.hooks.async_client import lean, lighten
 from airflow_jobs_provider.jobs.errors import EXPIRED, REFUSED, ErrorKind
 
 if TYPE_CHECKING:
@@ -101,10 +101,8 @@ class ClientHook(AwsBaseHook):
             session: Any = lighten(
                 self.get_session(region_name=region_name or self.region_name, deferrable=True)
             )
-            # What readings and cancels are told was checked before the start, which is checked apart: a
-            # twentieth of a reading's CPU.
-            lean = (config or self.config).merge(Config(parameter_validation=False))
-            return self._client_of(session.create_client, self.job_type.service, lean, _ONE_ATTEMPT)
+            settings = lean(config or self.config)
+            return self._client_of(session.create_client, self.job_type.service, settings, _ONE_ATTEMPT)
         return self._client_of(self._session.client, self.job_type.service, config, _ONE_ATTEMPT)
 
     @cached_property

@@ -30,6 +30,21 @@ def test_one_attempt_whatever_the_user_configures(case: Case, aws: Emulator) -> 
     assert len(aws.journal(case.job_type.start.api_name)) == 1
 
 
+async def test_one_attempt_of_the_shared_client(case: Case, aws: Emulator) -> None:
+    """Aiohttp repeats a PUT where a connection that was used before is closed without an answer."""
+    start, token = case.job_type.start, case.job_type.token
+    values = {**case.start().parameters(start), **({} if token is None else {token: "0" * 36})}
+    aws.configure(case.job_type.name, duration=0)
+    async with AwsJobHook(case.job_type, aws_conn_id=None) as hook:
+        run, _ = await hook.astart(case.job_type, values)
+        await hook.adescribe(run)
+        aws.fault("drop_after", operation=start.api_name)
+        with pytest.raises(AwsApiError) as caught:
+            await hook.astart(case.job_type, values)
+    assert caught.value.meaning is ErrorKind.TRANSIENT
+    assert len(aws.journal(start.api_name)) == 2
+
+
 async def test_a_bad_parameter_is_refused_by_both_clients(case: Case, aws: Emulator) -> None:
     """The shared client checks starts, though no readings: AWS must not be the first to see a mistake."""
     values = case.start().parameters(case.job_type.start)
