@@ -72,12 +72,14 @@ class Found:
     :param left_alone: those that may be, and that nobody must touch for that.
     :param because: why not, in words.
     :param final: another search would find the same.
+    :param unheard: AWS has not answered yet, and may answer the same question later.
     """
 
     run: JobRun | None = None
     left_alone: tuple[JobRun, ...] = ()
     because: str = ""
     final: bool = False
+    unheard: bool = False
 
 
 def commented(

@@ -132,10 +132,13 @@ class StartCall:
         if not start.was_sent:
             self.nothing_started()
             return
-        if not isinstance(error, TaskKilledError):  # the signal handler has waited and looked
+        longest = _FIND_PATIENCE
+        if isinstance(error, TaskKilledError):  # what was told to end has waited for the answer, and looked
+            longest = self._operator.find_patience_when_killed
+        else:
             start.wait(_ANSWER_PATIENCE)
-            if self._operator.cancel_on_kill and start.record.run is None:
-                start.learn(self._operator.hook, self._log, LISTED_WITHIN, longest=_FIND_PATIENCE)
+        if longest and self._operator.cancel_on_kill and start.record.run is None:
+            start.learn(self._operator.hook, self._log, LISTED_WITHIN, longest=longest)
         if start.run is not None:
             self.hold(start.run, time.time())  # asked for minutes ago, perhaps, but begun only now
             self._records.note(start.record, start.run)

@@ -53,6 +53,9 @@ class TriggeredOperator(AwsJobOperator):
     is_complete = False
     # Seconds that the cancel of a job is tried that the task does not want any more.
     cancel_patience = PATIENCE
+    # Seconds that a killed task's code looks for the job of a start that was never answered. A worker's has
+    # no time for it: its signal handler has looked.
+    find_patience_when_killed = 0.0
 
     # Of a copy in the triggerer, which knows less than the task.
     _worker_for: list[str] | None = None

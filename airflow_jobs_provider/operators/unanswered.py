@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 # Seconds by which the service's clock may be behind when a token is answered with a job.
 _SKEW = 60.0
-# Seconds between two questions.
+# Seconds between two questions; it grows to the second while AWS answers none.
 _PAUSE = 0.5
+_LONGEST_PAUSE = 15.0
 
 
 def is_older(job_type: JobType, snapshot: JobSnapshot, record: JobRecord) -> bool:
@@ -95,8 +96,8 @@ class UnansweredStart:
         """Find out which job it has started: the list tells, or its token.
 
         :param patience: for how many seconds; lists show a new job late.
-        :param longest: seconds in which errors of the list that may pass are survived, and in which a job is
-            awaited that is the start's if only AWS told when it was created; at least ``patience``.
+        :param longest: seconds in which errors that may pass are survived, and in which a job is awaited that
+            is the start's if only AWS told when it was created; at least ``patience``.
         :returns: its job; ``None`` where it has started none, or where that cannot be told.
         """
         number = self.record.try_number
@@ -109,16 +110,17 @@ class UnansweredStart:
             )
             return None
         began = time.monotonic()
-        longest = max(patience, longest)
+        longest, pause = max(patience, longest), _PAUSE
         try:
             while True:
                 left = began + longest - time.monotonic()
                 found = self._ask(hook, log, max(0.0, left), sleep)
                 self.run = self.run or found.run
-                give_up = began + (longest if found.left_alone else patience)
-                if self.run is not None or found.final or time.monotonic() + _PAUSE > give_up:
+                give_up = began + (longest if found.left_alone or found.unheard else patience)
+                if self.run is not None or found.final or time.monotonic() + pause > give_up:
                     break
-                sleep(_PAUSE)
+                sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE) if found.unheard else _PAUSE
         except TaskKilledError:
             raise
         except AwsJobError as error:
@@ -153,7 +155,7 @@ class UnansweredStart:
             run, snapshot = hook.start(self.values)
         except AwsApiError as error:
             if error.is_transient:
-                return Found(because=str(error))
+                return Found(because=str(error), unheard=True)
             if error.meaning is ErrorKind.BUSY:
                 # A token that the service knows is answered with its job: it has started nothing.
                 return Found(because=f"it has started nothing: {error}", final=True)

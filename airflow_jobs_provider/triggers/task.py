@@ -163,6 +163,7 @@ class AwsTaskTrigger(BaseTrigger):
             return
         # As long as a trigger's own cancel: there is no process that would be killed.
         self._operator.cancel_patience = CANCEL_PATIENCE
+        self._operator.find_patience_when_killed = CANCEL_PATIENCE
         self._tether.go_on()
         await self._tether.run(self._operator.on_kill)
         await asyncio.wait((work,))

@@ -125,6 +125,36 @@ async def test_a_kill_in_a_start_cancels_for_as_long_as_any_other(
     assert only_job(aws)["status"] == case.cancelled
 
 
+async def test_a_kill_in_a_start_without_an_answer_looks_for_the_job_as_long(
+    case: Case,
+    aws: Emulator,
+    airflow: Supervisor,
+    ti: TaskInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The answer is lost, and AWS throttles for longer than the four seconds of a worker's kill."""
+    aws.configure(case.name, duration=60)
+    start = case.job_type.start.api_name
+    aws.fault("drop_after", operation=start, times=1)
+    # As if its four seconds were over.
+    monkeypatch.setattr(HeldJob, "kill", lambda held: setattr(held, "killed", True))
+    # The first pause between two attempts of a start: a kill comes in it.
+    made = trigger(case.start(**WORKERLESS), ti)
+    running = asyncio.create_task(event(made))
+    await until(lambda: [call for call in aws.journal(start) if call["outcome"] != "in flight"])
+    aws.fault("throttle")
+    airflow.state = "failed"
+    killing = asyncio.create_task(kill(running, made))
+    throttled = len(aws.journal())
+    await until(lambda: len(aws.journal()) > throttled)
+    await asyncio.sleep(1)
+    assert not killing.done()
+    aws.clear_faults()
+    await killing
+    assert only_job(aws)["status"] == case.cancelled
+
+
 async def test_a_kill_of_what_only_moved_cancels_nothing(
     case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
 ) -> None:
