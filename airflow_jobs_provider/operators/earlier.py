@@ -89,6 +89,10 @@ class EarlierJob:
             return None
         if snapshot is None:
             return None
+        if self.unwanted_because is None and self.record.is_of(self.context["ti"]):
+            # Its triggerer has died. However the job has ended since, that is how this try ends.
+            log.info("going on with %s (%s), which this try has started", name(run), snapshot.status)
+            return snapshot
         takes_over = snapshot.state in (JobState.RUNNING, JobState.SUCCEEDED)
         if self.unwanted_because is None and takes_over:
             log.info("taking over %s (%s), which try %d started", name(run), snapshot.status, number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,20 @@ from airflow_jobs_provider.triggers.ending import failed, forget_result, succeed
 from airflow_jobs_provider.triggers.host import context_of
 from airflow_jobs_provider.triggers.ownership import still_waits
 from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
+from airflow_jobs_provider.waiting import Wait
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_jobs_provider.operators.triggered import TriggeredOperator
+
+
+def _last_reading(error: BaseException) -> dict[str, Any] | None:
+    """Return the event of a job that has failed: without it, the worker would start another."""
+    if not isinstance(error, AwsJobError) or error.run is None or error.snapshot is None:
+        return None
+    wait = Wait(error.run, time.time(), cancel_on_kill=False)
+    return {**wait.to_json(), "snapshot": error.snapshot.to_json()} if error.snapshot.state.is_over else None
 
 
 class AwsTaskTrigger(BaseTrigger):
@@ -92,6 +102,7 @@ class AwsTaskTrigger(BaseTrigger):
         tether = self._tether = Tether()
         lend_hooks(operator, tether)
         end: TriggerEvent | None = None
+        left = None
         try:
             fired, result = await self._execute(operator, tether)
             if fired is not None:
@@ -104,11 +115,12 @@ class AwsTaskTrigger(BaseTrigger):
             why = f"it has failed here: {error}"
             if operator.end_from_trigger:
                 end = failed(operator, error, self.log)
+            left = _last_reading(error)
         except Exception as error:  # noqa: BLE001 - a skip, or a mistake: workers know all of them
             why = repr(error)
         if end is None:
             self.log.info("a worker ends the task: %s", why)
-        return end or TriggerEvent(None)  # type: ignore[no-untyped-call]
+        return end or TriggerEvent(left)  # type: ignore[no-untyped-call]
 
     async def _execute(self, operator: TriggeredOperator, tether: Tether) -> tuple[TriggerEvent | None, Any]:
         """Execute the operator, and take its waits.

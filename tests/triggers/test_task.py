@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 from airflow.sdk.execution_time import comms, task_runner
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
-from airflow_jobs_provider.exceptions import AwsApiError
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError
 from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.operators.packing import unpack
 from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
@@ -237,6 +237,27 @@ async def test_another_triggerer_goes_on_with_the_same_job(
     running = await begun(trigger(case.start(**WORKERLESS), ti), aws)
     aws.settle(case.name, {}, case.succeeded)
     assert isinstance(await running, TaskSuccessEvent)
+    assert only_job(aws)["cancels"] == 0
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["failed", "cancelled"])
+@pytest.mark.parametrize("modes", [STARTS, WORKERLESS], ids=["starts", "starts-and-ends"])
+async def test_a_job_that_ended_while_no_triggerer_lived_ends_the_try(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance, by_hand: bool, modes: dict[str, Any]
+) -> None:
+    """It failed, or was cancelled by hand: that is for a retry to mend, and not for the same try."""
+    aws.configure(case.name, duration=60)
+    first = trigger(case.start(**modes), ti)
+    await die(await begun(first, aws), first)
+    end = {"status": case.cancelled} if by_hand else case.failed
+    aws.settle(case.name, {}, **end)
+    fired = await event(trigger(case.start(**modes), ti))
+    if modes is STARTS:
+        ti.xcoms = airflow.pulled
+        with pytest.raises(AwsJobError, match=str(end["status"])):
+            case.start(**modes).go_on(Context(ti), fired.payload)
+    else:
+        assert isinstance(fired, TaskFailedEvent)
     assert only_job(aws)["cancels"] == 0
 
 
