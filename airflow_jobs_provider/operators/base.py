@@ -140,6 +140,9 @@ class StartJobOperator(LineageOperator):
         self._held = HeldJob(self.log, killed=self._killed_early)
         record = self._own_record(context, records, self._held)
         if record is None or record.run is None:
+            if self.start_from_trigger:
+                # The trigger may have failed before it looked.
+                self.end_earlier(context)
             return super().resume_execution(next_method, next_kwargs, context)
         self.known_job = record.run
         try:
@@ -170,6 +173,22 @@ class StartJobOperator(LineageOperator):
             self._held.kill()
         else:
             self._killed_early = True
+
+    def end_earlier(self, context: Context) -> None:
+        """Cancel the job that an earlier try has left, where this one ends before it has begun.
+
+        :param context: the try's.
+        """
+        try:
+            records = JobRecordStore(context, self)
+            record = records.load()
+        except Exception as error:  # noqa: BLE001 - the task ends with why it could not begin
+            self.log.error("Airflow did not tell which job an earlier try has left: %s", error)  # noqa: TRY400
+            return
+        if record is None or record.run is None or record.succeeded:
+            return
+        self.log.info("%s of try %d is nobody's any more", name(record.run), record.try_number)
+        self._abandon(records, Wait(record.run, record.started_at, self.cancel_on_kill))
 
     def answers_for(self) -> JobRun | UnansweredStart | None:
         """Return the job that runs or is being started, unless it may go on."""

@@ -89,14 +89,13 @@ class EarlierJob:
             return None
         if snapshot is None:
             return None
-        if self.unwanted_because is None and self.record.is_of(self.context["ti"]):
-            # Its triggerer has died. However the job has ended since, that is how this try ends.
-            log.info("going on with %s (%s), which this try has started", name(run), snapshot.status)
-            return snapshot
-        takes_over = snapshot.state in (JobState.RUNNING, JobState.SUCCEEDED)
+        # Of this very try, whose triggerer has died: however its job has ended since, so does the try.
+        is_own = self.record.is_of(self.context["ti"])
+        takes_over = is_own or snapshot.state in (JobState.RUNNING, JobState.SUCCEEDED)
         if self.unwanted_because is None and takes_over:
             log.info("taking over %s (%s), which try %d started", name(run), snapshot.status, number)
-            self.records.take_over(self.record)
+            if not is_own:
+                self.records.take_over(self.record)
             return snapshot
         if snapshot.state.is_over:
             log.info("%s of try %d has ended %s", name(run), number, snapshot.status)

@@ -118,6 +118,9 @@ class TriggeredOperator(AwsJobOperator):
         """
         return self.execute(context)
 
+    def end_earlier(self, context: Context) -> None:
+        """See to the job of an earlier try, where this one ends before it has begun."""
+
     def answers_for(self) -> JobRun | UnansweredStart | None:
         """Return the job, or the start of one, that must not outlive this task; ``None`` for none."""
         return None

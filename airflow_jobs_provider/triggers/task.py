@@ -82,7 +82,9 @@ class AwsTaskTrigger(BaseTrigger):
         self._is_killed = True
         if self._waits is not None:
             await self._waits.on_kill()
-        elif self._work is not None:
+        elif self._work is None:
+            await shielded(self._end_earlier(), lambda: None, self.log)
+        else:
             assert self._operator is not None  # noqa: S101 - it works
             await shielded(self._kill(self._work), self._operator.answers_for, self.log)
 
@@ -132,7 +134,11 @@ class AwsTaskTrigger(BaseTrigger):
         def begin() -> Any:
             if self._context is not None:
                 # As strict as a DAG's own templates: what is not there is not empty.
-                operator.render_template_fields(self._context, create_template_env())
+                try:
+                    operator.render_template_fields(self._context, create_template_env())
+                except Exception:
+                    operator.end_earlier(context)
+                    raise
             # As the task runner does: Airflow warns of an operator that is executed elsewhere.
             ExecutorSafeguard.tracker.set(operator)
             return operator.execute(context)
@@ -165,12 +171,7 @@ class AwsTaskTrigger(BaseTrigger):
         """Have the thread end, and see to what it leaves: a killed task's thread answers for its job."""
         assert self._operator is not None  # noqa: S101 - it works
         assert self._tether is not None  # noqa: S101
-        try:
-            moved = await still_waits(self.task_instance, None)
-        except Exception as error:  # noqa: BLE001 - whatever it is: a job too few is better than one too many
-            self.log.warning("Airflow did not say whether the task still waits, so it does not: %r", error)
-            moved = False
-        if moved:
+        if await self._has_moved():
             self._tether.let_go()
             return
         # As long as a trigger's own cancel: there is no process that would be killed.
@@ -182,3 +183,21 @@ class AwsTaskTrigger(BaseTrigger):
         left = work.exception()
         if isinstance(left, TaskDeferred):
             await self._adopt(left).on_kill()
+
+    async def _end_earlier(self) -> None:
+        """See to the job of an earlier try: this one was killed before it looked for it."""
+        if await self._has_moved():
+            return
+        operator, tether = unpack(self.packed), Tether()
+        lend_hooks(operator, tether)
+        operator.cancel_patience = CANCEL_PATIENCE
+        context = context_of(operator, self.task_instance, self.timeout_after, tether)
+        await tether.run(lambda: operator.end_earlier(context))
+
+    async def _has_moved(self) -> bool:
+        """Whether another triggerer has the task by now."""
+        try:
+            return await still_waits(self.task_instance, None)
+        except Exception as error:  # noqa: BLE001 - whatever it is: a job too few is better than one too many
+            self.log.warning("Airflow did not say whether the task still waits, so it does not: %r", error)
+            return False

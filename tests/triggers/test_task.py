@@ -403,6 +403,20 @@ async def test_what_is_not_there_is_not_empty(case: Case, aws: Emulator, ti: Tas
     assert aws.journal() == []
 
 
+async def test_templates_that_fail_leave_no_earlier_job(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """The next try has other params, and ends before it has looked at what it finds."""
+    aws.configure(case.name, duration=60)
+    operator = case.start(**WORKERLESS, region_name="eu-west-1{{ params.more }}")
+    first = trigger(operator, ti, {"params": {"more": ""}})
+    await die(await begun(first, aws), first)
+    later = TaskInstance(try_number=2, state="deferred")
+    fired = await event(trigger(operator, later, {"params": {}}))
+    assert type(fired) is TriggerEvent
+    assert only_job(aws)["status"] == case.cancelled
+
+
 class Backend(BaseXCom):
     """One that asks Airflow for a connection, and keeps values elsewhere."""
 

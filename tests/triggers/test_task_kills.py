@@ -6,16 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow.sdk.exceptions import TaskDeferralError
 
 from airflow_jobs_provider.operators.held import HeldJob
 from airflow_jobs_provider.operators.triggered import TriggeredOperator
 from airflow_jobs_provider.triggers import aws_job
-from tests.conftest import TaskInstance
+from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import only_job
 from tests.triggers.supervisor import Supervisor
 from tests.triggers.tasks import (
     WORKERLESS,
     begun,
+    die,
     event,
     keep_record,
     kill,
@@ -152,6 +154,34 @@ async def test_a_kill_in_a_start_without_an_answer_looks_for_the_job_as_long(
     assert not killing.done()
     aws.clear_faults()
     await killing
+    assert only_job(aws)["status"] == case.cancelled
+
+
+async def test_a_kill_before_the_trigger_has_looked_ends_the_earlier_job(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """Nobody was told of the clear, and its next try is marked before it has done anything."""
+    aws.configure(case.name, duration=60)
+    first = trigger(case.start(**WORKERLESS), ti)
+    await die(await begun(first, aws), first)
+    later = trigger(case.start(**WORKERLESS), TaskInstance(try_number=2, state="deferred"))
+    airflow.state = "failed"
+    await later.on_kill()
+    assert only_job(aws)["status"] == case.cancelled
+
+
+async def test_a_trigger_that_fails_before_it_has_looked_ends_the_earlier_job(
+    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
+) -> None:
+    """Airflow resumes with __fail__, in a worker."""
+    aws.configure(case.name, duration=60)
+    operator = case.start(**WORKERLESS)
+    first = trigger(operator, ti)
+    await die(await begun(first, aws), first)
+    later = TaskInstance(try_number=2)
+    later.xcoms = airflow.pulled
+    with pytest.raises(TaskDeferralError):
+        operator.resume_execution("__fail__", {"error": "Trigger failure"}, Context(later))
     assert only_job(aws)["status"] == case.cancelled
 
 
