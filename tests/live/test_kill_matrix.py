@@ -118,8 +118,13 @@ def test_triggerer_dies_in_the_start(cells: Cells) -> None:
         succeeds_with_the_only_job(cell)
 
     cells.configure(duration=900)
-    cells.each(lambda cell: cell.start_slowly("workerless", "plain"))
-    cells.airflow.restart("triggerer", signal.SIGKILL)
+    cells.each(lambda cell: cell.start_slowly("workerless", "plain", seconds=10))
+    cells.airflow.kill("triggerer", signal.SIGKILL, whole=True)
+    try:
+        in_time = [cell.is_in_the_start() for cell in cells.all]
+    finally:
+        cells.airflow.restart("triggerer", signal.SIGKILL)
+    assert all(in_time)
     cells.each(goes_on)
 
 

@@ -117,8 +117,7 @@ def kept_and_not_deferred(cell: Cell, mode: str) -> None:
 )
 def kept_and_cleared_in_the_start(cell: Cell, mode: str) -> None:
     """A kill that has to find out which job that was would be in vain, and could start it."""
-    cell.start_slowly(mode, "keep")
-    cell.clear()
+    cell.in_the_start(mode, "keep", cell.clear)
     cell.until(
         lambda: "goes on, as cancel_on_kill is off" in cell.logs() or "it may be running" in cell.logs(),
         "the old job is logged",

@@ -81,24 +81,21 @@ def mark_failed_in_a_call(cell: Cell, mode: str) -> None:
 )
 def worker_told_to_end_in_the_start(cell: Cell, mode: str) -> None:
     """Where only the answer tells the job's id, it is not known yet."""
-    cell.start_slowly(mode, "plain")
-    cell.process().terminate()
+    cell.in_the_start(mode, "plain", lambda: cell.process().terminate())
     starts_another(cell)
 
 
 @matrix.row("it is marked failed while the start call is in flight", job=CANCELLED)
 def mark_failed_in_the_start(cell: Cell, mode: str) -> None:
     """No next try will look for the job, and Airflow keeps no record of this one any more."""
-    cell.start_slowly(mode, "plain")
-    cell.mark("failed")
+    cell.in_the_start(mode, "plain", lambda: cell.mark("failed"))
     is_cancelled(cell)
 
 
 @matrix.row("it is cleared while the start call is in flight", job=CANCELLED, next_try=ANOTHER)
 def clear_in_the_start(cell: Cell, mode: str) -> None:
     """The job cannot be recorded when the answer comes: Airflow has forgotten the try."""
-    cell.start_slowly(mode, "plain")
-    cell.clear()
+    cell.in_the_start(mode, "plain", cell.clear)
     starts_another(cell)
 
 
@@ -134,8 +131,7 @@ def worker_dies_before_the_start(cell: Cell, mode: str) -> None:
 @matrix.row("the worker dies during the start call", job=GOES_ON, next_try=TAKES_OVER, modes=BY_WORKERS)
 def worker_dies_in_the_start(cell: Cell, mode: str) -> None:
     """The answer reaches nobody."""
-    cell.start_slowly(mode, "plain")
-    cell.process().kill()
+    cell.in_the_start(mode, "plain", lambda: cell.process().kill())
     goes_on_with_the_only_job(cell)
 
 
