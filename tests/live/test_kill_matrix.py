@@ -113,12 +113,13 @@ def test_triggerer_dies_in_the_start(cells: Cells) -> None:
     """Its start was sent and not answered: the next triggerer finds the job, by token or by list."""
 
     def goes_on(cell: Cell) -> None:
+        cell.until(lambda: bool(cell.jobs()), "a job")
         cell.until(cell.is_waited_for, "a triggerer reads the job")
         cell.succeed(cell.jobs()[0])
         succeeds_with_the_only_job(cell)
 
     cells.configure(duration=900)
-    cells.each(lambda cell: cell.start_slowly("workerless", "plain", seconds=10))
+    cells.each(lambda cell: cell.start_slowly("workerless", "plain", seconds=6))
     cells.airflow.kill("triggerer", signal.SIGKILL, whole=True)
     try:
         in_time = [cell.is_in_the_start() for cell in cells.all]
