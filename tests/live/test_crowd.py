@@ -38,20 +38,32 @@ def test_crowd(airflow: LocalAirflow, emulator: EmulatorClient) -> None:
             found = all_tasks(airflow, dag_id)
             return found if [each["state"] for each in found] == ["success"] * CROWD else None
 
+        wanted = {run["dag_run_id"]: run["conf"] for run in all_runs(airflow, dag_id)}
         for each in airflow.wait_until(over, 300, lambda: "not all have succeeded", "triggerer"):
+            # A worker says its process and its host when it begins with a task.
             assert (each["pid"], each["hostname"] or "", each["try_number"]) == (None, "", 1)
-            result = airflow.xcom(each["dag_id"], each["dag_run_id"], "job")
-            assert result["status"] == "COMPLETED"
+            result, conf = airflow.xcom(dag_id, each["dag_run_id"], "job"), wanted[each["dag_run_id"]]
+            own = conf["job"] if dag_id == "crowd_sensor" else {"data_set_id": conf["target"]}
+            assert result.items() >= {**own, "status": "COMPLETED"}.items()
     assert len(emulator.jobs()) == CROWD
     assert {job["data_set_id"] for job in jobs} == set(targets)
     assert all(job["cancels"] == 0 for job in emulator.jobs())
 
 
 def all_tasks(airflow: LocalAirflow, dag_id: str) -> list[Json]:
-    """Return the task instances of all runs of a DAG; Airflow gives a hundred at a time."""
-    path = f"/dags/{dag_id}/dagRuns/~/taskInstances"
+    """Return the task instances of all runs of a DAG."""
+    return _all(airflow, f"/dags/{dag_id}/dagRuns/~/taskInstances", "task_instances")
+
+
+def all_runs(airflow: LocalAirflow, dag_id: str) -> list[Json]:
+    """Return the runs of a DAG."""
+    return _all(airflow, f"/dags/{dag_id}/dagRuns", "dag_runs")
+
+
+def _all(airflow: LocalAirflow, path: str, what: str) -> list[Json]:
+    # Airflow gives a hundred at a time.
     pages = [
-        airflow.request("GET", path, params={"limit": 100, "offset": offset})["task_instances"]
+        airflow.request("GET", path, params={"limit": 100, "offset": offset})[what]
         for offset in range(0, CROWD, 100)
     ]
     return [each for page in pages for each in page]

@@ -160,6 +160,16 @@ def worker_dies_before_the_deferral(cell: Cell, mode: str) -> None:
     goes_on_with_the_only_job(cell)
 
 
+@matrix.row("it is marked failed when it is about to be deferred", job=CANCELLED, modes=DEFERRED)
+def mark_failed_before_the_deferral(cell: Cell, mode: str) -> None:
+    """Airflow refuses the deferral, and no triggerer ever hears of the job."""
+    cell.start(mode, "held_up_before_the_deferral")
+    cell.until(lambda: "held up" in cell.log(), "the task is held up")
+    cell.mark("failed")
+    is_cancelled(cell)
+    assert "Pausing task as DEFERRED" in cell.log()
+
+
 @matrix.row("the worker dies while it waits", job=GOES_ON, next_try=TAKES_OVER, modes=WORKER)
 def worker_dies(cell: Cell, mode: str) -> None:
     """The job has done half of its work."""
