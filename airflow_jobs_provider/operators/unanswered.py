@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # Seconds by which the service's clock may be behind when a token is answered with a job.
 _SKEW = 60.0
-# Seconds between two questions; it grows to the second while AWS answers none.
+# Seconds between two questions; while AWS answers none, a tenth of the time so far, up to the second.
 _PAUSE = 0.5
 _LONGEST_PAUSE = 15.0
 
@@ -120,7 +120,8 @@ class UnansweredStart:
                 if self.run is not None or found.final or time.monotonic() + pause > give_up:
                     break
                 sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE) if found.unheard else _PAUSE
+                if found.unheard:
+                    pause = max(_PAUSE, min((time.monotonic() - began) / 10, _LONGEST_PAUSE))
         except TaskKilledError:
             raise
         except AwsJobError as error:
