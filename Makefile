@@ -23,7 +23,7 @@ install: .venv/installed ## make .venv with all that development needs
 	  || { echo "The packages could not be installed: see above; is the package index reachable?"; exit 1; }
 	@touch $@
 
-check: lint types unit ## lint, types, unit tests: seven minutes
+check: lint types unit ## lint, types, unit tests: six minutes
 
 lint: install
 	$(BIN)/ruff check
@@ -33,7 +33,7 @@ types: install
 	$(BIN)/mypy
 
 unit: install
-	$(BIN)/python -m pytest -q -n 2 --ignore tests/live
+	$(BIN)/python -m pytest -q -n 4 --ignore tests/live
 
 live: install ## real Airflow processes against the emulated AWS
 	$(BIN)/python -m pytest -q tests/live
