@@ -50,7 +50,7 @@ def fenced(text: str, language: str) -> list[tuple[int, str]]:
 def python_blocks() -> list[Any]:
     """Return every Python block of the pages, each with its place."""
     return [
-        pytest.param(block, id=f"{named(page)}:{line}")
+        pytest.param(page, block, id=f"{named(page)}:{line}")
         for page in PAGES
         for line, block in fenced(page.read_text(), "python")
     ]
@@ -73,14 +73,14 @@ def anchors_of(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("block", python_blocks())
+@pytest.mark.parametrize(("page", "block"), python_blocks())
 @pytest.mark.usefixtures("aws")
-def test_code_can_be_copied(block: str, tmp_path: Path) -> None:
+def test_code_can_be_copied(page: Path, block: str, tmp_path: Path) -> None:
     """Code that is copied from the documentation and does not work is worse than none."""
     if "with DAG(" in block:
         load(block, tmp_path)
     elif "def test_" in block:
-        run_as_test(block, tmp_path)
+        run_as_test(page, block, tmp_path)
     else:
         exec(compile(block, "block", "exec"), {"__name__": "copied"})
 
@@ -96,11 +96,13 @@ def load(block: str, folder: Path) -> None:
     assert all(dag.task_ids for dag in bag.dags.values())
 
 
-def run_as_test(block: str, folder: Path) -> None:
-    """Run a block as a test of the page's own DAG, in a folder with nothing else, and no Airflow home."""
+def run_as_test(page: Path, block: str, folder: Path) -> None:
+    """Run a block as a test of its page's first DAG, in a folder with nothing else, and no Airflow home."""
     (folder / "dags").mkdir()
-    (_, dag), *_ = fenced((ROOT / "docs" / "testing.md").read_text(), "python")
-    (folder / "dags" / "refresh_sales.py").write_text(dag)
+    (_, dag), *_ = fenced(page.read_text(), "python")
+    [name] = set(re.findall(r'"(dags/\w+\.py)"', block))
+    assert name in page.read_text().replace(block, ""), "the page does not say where the DAG goes"
+    (folder / name).write_text(dag)
     (folder / "test_copied.py").write_text(block)
     theirs = folder / "their-airflow"
     # -p does what the entry point does, in an environment where this clone is not installed.
@@ -238,12 +240,32 @@ def test_every_page_is_in_the_navigation() -> None:
     } == set()
 
 
+def refreshes(containing: str) -> Any:
+    """Return the code of the block of the page about scheduled refreshes that has these words."""
+    page = (ROOT / "docs" / "spice-refreshes.md").read_text()
+    [block] = [block for _, block in fenced(page, "python") if containing in block]
+    return compile(block, "block", "exec")
+
+
 def the_alert() -> tuple[Any, Any]:
     """Return the callback of the DAG for production, and its notifier's class, as the page has them."""
-    (_, block), *_ = fenced((ROOT / "docs" / "spice-refreshes.md").read_text(), "python")
     scope: dict[str, Any] = {"__name__": "copied"}
-    exec(compile(block, "block", "exec"), scope)
+    exec(refreshes("def tell("), scope)
     return scope["tell"], scope["SnsNotifier"]
+
+
+@pytest.mark.usefixtures("aws")
+def test_the_alert_can_be_seen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A reader who sees no alert would look for the mistake in his own DAG."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    on_call = refreshes("sns, sqs = boto3.client")
+    exec(on_call, {"__name__": "copied"})
+    tell, _ = the_alert()
+    ti = SimpleNamespace(dag_id="refresh_every_morning", run_id="a_run", map_index=0)
+    tell({"task": SimpleNamespace(data_set_id="sales"), "ti": ti, "exception": ValueError("it failed")})
+    exec(on_call, {"__name__": "copied"})
+    *_, last = capsys.readouterr().out.splitlines()
+    assert last == "SPICE refresh failed: refresh_every_morning a_run, sales: it failed"
 
 
 def test_the_alert_is_sent_where_a_worker_has_died(monkeypatch: pytest.MonkeyPatch) -> None:
