@@ -45,9 +45,7 @@ def kept_and_cleared(cell: Cell, mode: str) -> None:
 def kept_and_deleted(cell: Cell, mode: str) -> None:
     """Airflow makes it anew, in a try with the number 1."""
     cell.start_and_wait(mode, "keep")
-    starts_one_beside(
-        cell, lambda: cell.airflow.delete_task_instance(cell.dag_id, cell.run_id, "job"), try_number=1
-    )
+    starts_one_beside(cell, cell.delete, try_number=1)
     end_all(cell)
     cell.sees("success")
     assert [job["cancels"] for job in cell.jobs()] == [0, 0]

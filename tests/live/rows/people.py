@@ -118,23 +118,12 @@ def task_instance_deleted(cell: Cell, mode: str) -> None:
     died, the scheduler fails the new one's first try for it, and its job is cancelled, too.
     """
     cell.start_and_wait(mode, "alone")
-    cell.airflow.delete_task_instance(cell.dag_id, cell.run_id, "job")
-    cell.until(lambda: _run_goes_on(cell) and _succeeds_if_wanted(cell), "another job, and success with it")
+    cell.delete()
+    cell.until(lambda: _succeeds_if_wanted(cell), "another job, and success with it")
     *unwanted, last = cell.one_at_a_time()
     assert unwanted[0]["status"] == cell.case.cancelled
     assert all(job["cancels"] for job in unwanted)
     assert (last["status"], last["cancels"]) == (cell.case.succeeded, 0)
-
-
-def _run_goes_on(cell: Cell) -> bool:
-    """Have the run go on if Airflow takes it for done.
-
-    The scheduler looks whether tasks are missing, and a moment later whether all that are there have
-    succeeded: where the only one is deleted in between, that holds of none, and it marks the run as success.
-    """
-    if len(cell.jobs()) == 1 and cell.airflow.run(cell.dag_id, cell.run_id)["state"] == "success":
-        cell.airflow.set_run_state(cell.dag_id, cell.run_id, "queued")
-    return True
 
 
 def _succeeds_if_wanted(cell: Cell) -> bool:
@@ -154,8 +143,8 @@ def _succeeds_if_wanted(cell: Cell) -> bool:
 def task_instance_and_record_deleted(cell: Cell, mode: str) -> None:
     """Its record goes with it: the old job ends when its trigger is told, beside the new one's start."""
     cell.start_and_wait(mode, "alone")
-    cell.airflow.delete_task_instance(cell.dag_id, cell.run_id, "job")
-    cell.until(lambda: _run_goes_on(cell) and len(cell.jobs()) == 2, "a second job")
+    cell.delete()
+    cell.until(lambda: len(cell.jobs()) == 2, "a second job")
     cell.until(lambda: cell.jobs()[0]["status"] == cell.case.cancelled, "the first is cancelled")
     cell.succeed(cell.jobs()[1])
     cell.sees("success")
