@@ -92,21 +92,9 @@ def wait_until_over(
     :raises AwsApiError: for an error that waiting does not mend.
     """
     watch = Watch(run, log, started_at)
-    began = time.monotonic()
-
-    def age() -> float:
-        if watch.over_since is not None:
-            return time.time() - watch.over_since
-        # Where this clock is behind the one that told the start, the job would stay new for as long.
-        return max(time.time() - started_at, time.monotonic() - began)
-
-    def anew() -> float | None:
-        pause = pause_at(age(), poll_interval)
-        left = math.inf if deadline is None else deadline - time.time()
-        return min(pause, left) if watch.is_quiet and left > 0 else None
-
+    schedule = _Schedule(watch, poll_interval, deadline)
     while True:
-        pause = pause_at(age(), poll_interval)
+        pause = schedule.pause()
         try:
             snapshot: JobSnapshot = yield Read(run)
         except AwsApiError as error:
@@ -115,12 +103,46 @@ def wait_until_over(
             watch.saw(snapshot)
             if watch.is_done(snapshot, settle=settle):
                 return snapshot
-        if deadline is not None:
-            left = deadline - time.time()
-            if left <= 0:
-                raise DeadlinePassedError(f"{name(run)} has not ended in time", run=run)
-            pause = min(pause, left)
-        yield Pause(pause, anew)
+        left = schedule.left()
+        if left <= 0:
+            raise DeadlinePassedError(f"{name(run)} has not ended in time", run=run)
+        yield Pause(min(pause, left), schedule.anew)
+
+
+class _Schedule:
+    """When a wait reads its job next.
+
+    :param poll_interval: seconds between two readings at the most.
+    :param deadline: when the wait gives up (seconds since the epoch).
+    """
+
+    __slots__ = ("_began", "_deadline", "_poll_interval", "_watch")
+
+    def __init__(self, watch: Watch, poll_interval: float, deadline: float | None) -> None:
+        self._watch = watch
+        self._poll_interval = poll_interval
+        self._deadline = deadline
+        self._began = time.monotonic()
+
+    def pause(self) -> float:
+        """Return the seconds until the next reading."""
+        return pause_at(self._age(), self._poll_interval)
+
+    def left(self) -> float:
+        """Return the seconds until the deadline."""
+        return math.inf if self._deadline is None else self._deadline - time.time()
+
+    def anew(self) -> float | None:
+        """Return the pause after a reading that nobody asked for, see :class:`Pause`."""
+        left = self.left()
+        return min(self.pause(), left) if self._watch.is_quiet and left > 0 else None
+
+    def _age(self) -> float:
+        watch = self._watch
+        if watch.over_since is not None:
+            return time.time() - watch.over_since
+        # Where this clock is behind the one that told the start, the job would stay new for as long.
+        return max(time.time() - watch.started_at, time.monotonic() - self._began)
 
 
 def pause_at(age: float, poll_interval: float) -> float:

@@ -20,8 +20,6 @@ from airflow_jobs_provider.triggers.poller import poller_of
 from airflow_jobs_provider.waiting import DeadlinePassedError, Wait, cancel_until_certain, wait_until_over
 
 if TYPE_CHECKING:
-    from contextlib import AbstractAsyncContextManager
-
     from airflow_jobs_provider.operators.unanswered import UnansweredStart
     from airflow_jobs_provider.steps import Log
     from airflow_jobs_provider.triggers.poller import Poller
@@ -108,6 +106,8 @@ class AwsJobTrigger(BaseTrigger):
         packed: str | None = None,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        # One for all of them: Airflow tells triggers' lines apart by the context, and a logger is large.
+        self.logger()
         self.job_run = JobRun.from_json(run)
         self.poll_interval = poll_interval
         self.started_at = started_at
@@ -141,17 +141,23 @@ class AwsJobTrigger(BaseTrigger):
         """Wait, and yield the one event."""
         # Nothing may come after the yield: a trigger that still works then can be told that its task was
         # killed although it succeeded.
-        waiting = asyncio.get_running_loop().create_task(self._outcome())
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        waiting = loop.create_task(self._outcome())
+        waiting.add_done_callback(lambda _: over.set())
+        late: asyncio.TimerHandle | None = None
+        if self.deadline is not None:
+            # A slow API may answer the last reading long after the deadline.
+            late = loop.call_later(max(0.0, self.deadline - time.time()) + _LATE_READING, over.set)
         try:
             # Airflow calls on_kill only if its cancel's message comes back (apache/airflow#65590), and
             # asgiref's sync_to_async, in which the amazon provider opens a client, cancels anew without it:
-            # the cancel must not pass through there: asyncio.wait leaves what it waits for alone.
-            # A slow API may answer the last reading long after the deadline.
-            left = None if self.deadline is None else max(0.0, self.deadline - time.time()) + _LATE_READING
-            await asyncio.wait((waiting,), timeout=left)
+            # the cancel must not pass through there, as it would where the task itself is awaited.
+            await over.wait()
             outcome = waiting.result() if waiting.done() else {"deadline": self.deadline}
         finally:
             waiting.cancel()
+            if late is not None:
+                late.cancel()
         wait = Wait(self.job_run, self.started_at, cancel_on_kill=self.cancel_on_kill)
         end = await self._ended(outcome.get("snapshot"))
         yield end or TriggerEvent({**wait.to_json(), **outcome})  # type: ignore[no-untyped-call]
@@ -173,7 +179,7 @@ class AwsJobTrigger(BaseTrigger):
             settle=self.settle,
         )
         try:
-            async with self._poller() as poller, poller.waiting(self.job_run) as waiter:
+            with self._poller() as poller, poller.waiting(self.job_run) as waiter:
                 snapshot: JobSnapshot = await adrive(steps, waiter, waiter.sleep)
         except DeadlinePassedError:
             return {"deadline": self.deadline}
@@ -206,13 +212,13 @@ class AwsJobTrigger(BaseTrigger):
         )
         try:
             # With the client that waits share, but past their queue: a cancel waits for nobody.
-            async with self._poller() as poller:
+            with self._poller() as poller:
                 await adrive(steps, await poller.hook())
         except Exception as error:  # noqa: BLE001 - a task's exception would reach nobody
             told = error if isinstance(error, AwsJobError) else not_cancelled(self.job_run, repr(error))
             self.log.error("%s", told)  # noqa: TRY400 - the message says it all
 
-    def _poller(self) -> AbstractAsyncContextManager[Poller]:
+    def _poller(self) -> Poller:
         return poller_of(
             job_type_of(self.job_run),
             self.job_run.region,

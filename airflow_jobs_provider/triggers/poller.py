@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,8 @@ from airflow_jobs_provider.triggers.single import PATIENCE, SingleReadings
 from airflow_jobs_provider.triggers.waiter import Waiter
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from airflow_jobs_provider.hooks.aws_job import AwsJobHook
     from airflow_jobs_provider.jobs.model import JobType
 
@@ -42,59 +43,47 @@ _DENIED = 3600.0
 _pollers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Any, Poller]] = WeakKeyDictionary()
 
 
-@asynccontextmanager
-async def poller_of(
+def poller_of(
     job_type: JobType,
     region_name: str | None,
     *,
     aws_conn_id: str | None,
     verify: bool | str | None,
     botocore_config: Mapping[str, Any] | None,
-) -> AsyncIterator[Poller]:
-    """Yield the running loop's poller of a job type and region; it stays while it is used, and for seconds.
+) -> Poller:
+    """Return the running loop's poller of a job type and region, to be used as a context.
 
     The parameters are those of :class:`~airflow_jobs_provider.hooks.aws_job.AwsJobHook`.
     """
     pollers = _pollers.setdefault(asyncio.get_running_loop(), {})
     config = json.dumps(botocore_config, sort_keys=True, default=repr)
     key = (job_type.service, aws_conn_id, region_name, verify, config)
-
-    def make_hook() -> AwsJobHook:
-        # The first import of boto3 and the amazon provider takes a third of a second.
-        from airflow_jobs_provider.hooks.aws_job import AwsJobHook
-
-        return AwsJobHook(
+    poller = pollers.get(key)
+    if poller is None:
+        make_hook = partial(
+            _make_hook,
             job_type,
             aws_conn_id=aws_conn_id,
             region_name=region_name,
             verify=verify,
             botocore_config=botocore_config,
         )
-
-    poller = pollers.get(key)
-    if poller is None:
         poller = pollers[key] = Poller(make_hook, lambda: pollers.pop(key, None))
-    with poller.used():
-        yield poller
+    return poller
 
 
-class _Use:
-    """Counts who uses a poller."""
+def _make_hook(job_type: JobType, **connection: Any) -> AwsJobHook:
+    # The first import of boto3 and the amazon provider takes a third of a second.
+    from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 
-    def __init__(self, poller: Poller) -> None:
-        self._poller = poller
-
-    def __enter__(self) -> None:
-        self._poller.users += 1
-        self._poller.wake.set()
-
-    def __exit__(self, *_: object) -> None:
-        self._poller.users -= 1
-        self._poller.wake.set()
+    return AwsJobHook(job_type, **connection)
 
 
 class Poller:
     """Reads jobs for many waits, with one client.
+
+    A context, for any number of users at a time: it stays while it is used, and for seconds. What there is
+    for each wait is kept small: with ten thousand of them, each collection of Python's garbage looks at all.
 
     :param make_hook: makes the hook; called in a thread.
     :param forget: called when the poller has ended.
@@ -115,24 +104,23 @@ class Poller:
         self._denied: set[str] = set()
         self._keeper = Context().run(asyncio.get_running_loop().create_task, self._keep())
 
-    def used(self) -> _Use:
-        """Return a context in which the poller does not end."""
-        return _Use(self)
+    def __enter__(self) -> Self:
+        self.users += 1
+        self.wake.set()
+        return self
 
-    @asynccontextmanager
-    async def waiting(self, run: JobRun) -> AsyncIterator[Waiter]:
-        """Yield what reads a job for one wait."""
-        group = self._group_of(run)
-        waiter = Waiter(self, run, group)
-        if group is not None:
-            group.join(waiter)
-        try:
-            yield waiter
-        finally:
-            if group is not None:
-                group.leave(waiter)
-                if not group.members:
-                    self._groups.pop(group.key, None)
+    def __exit__(self, *_: object) -> None:
+        self.users -= 1
+        self.wake.set()
+
+    def waiting(self, run: JobRun) -> Waiter:
+        """Return what reads a job for one wait, to be used as a context."""
+        return Waiter(self, run, self._group_of(run))
+
+    def left(self, group: Group) -> None:
+        """Take note that a wait has left its group."""
+        if not group.members:
+            self._groups.pop(group.key, None)
 
     async def hook(self) -> AwsJobHook:
         """Return the hook, for calls that wait for no turn."""

@@ -213,7 +213,7 @@ class BorrowedHook:
 
     def _call(self, ask: Callable[[AwsJobHook], Awaitable[T]]) -> T:
         async def asked() -> T:
-            async with poller_of(self._job_type, self._region_name, **self._connection) as poller:
+            with poller_of(self._job_type, self._region_name, **self._connection) as poller:
                 hook = await poller.hook()  # which may take its time
                 await self._tether.permit()
                 return await ask(hook)

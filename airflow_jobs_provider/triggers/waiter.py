@@ -11,6 +11,8 @@ from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.steps import Pause
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from airflow_jobs_provider.hooks.protocol import Page
     from airflow_jobs_provider.triggers.group import Group
     from airflow_jobs_provider.triggers.poller import Poller
@@ -21,7 +23,10 @@ _SOON = 0.5
 
 
 class Waiter:
-    """Reads one job for one wait: what :func:`~airflow_jobs_provider.steps.adrive` asks for steps."""
+    """Reads one job for one wait: what :func:`~airflow_jobs_provider.steps.adrive` asks for steps.
+
+    A context: in it, the wait belongs to its group.
+    """
 
     __slots__ = (
         "_anew",
@@ -57,6 +62,16 @@ class Waiter:
         #: What its wait waits for, awake.
         self._reading: asyncio.Future[JobSnapshot | None] | None = None
         self._slept_enough = self._sleeps_until = 0.0
+
+    def __enter__(self) -> Self:
+        if self.group is not None:
+            self.group.join(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.group is not None:
+            self.group.leave(self)
+            self._poller.left(self.group)
 
     def would_read_soon(self, now: float) -> bool:
         """Whether it sleeps, and has for most of its pause.
