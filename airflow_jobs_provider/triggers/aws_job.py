@@ -141,23 +141,10 @@ class AwsJobTrigger(BaseTrigger):
         """Wait, and yield the one event."""
         # Nothing may come after the yield: a trigger that still works then can be told that its task was
         # killed although it succeeded.
-        loop, over = asyncio.get_running_loop(), asyncio.Event()
-        waiting = loop.create_task(self._outcome())
-        waiting.add_done_callback(lambda _: over.set())
-        late: asyncio.TimerHandle | None = None
-        if self.deadline is not None:
-            # A slow API may answer the last reading long after the deadline.
-            late = loop.call_later(max(0.0, self.deadline - time.time()) + _LATE_READING, over.set)
-        try:
-            # Airflow calls on_kill only if its cancel's message comes back (apache/airflow#65590), and
-            # asgiref's sync_to_async, in which the amazon provider opens a client, cancels anew without it:
-            # the cancel must not pass through there, as it would where the task itself is awaited.
-            await over.wait()
-            outcome = waiting.result() if waiting.done() else {"deadline": self.deadline}
-        finally:
-            waiting.cancel()
-            if late is not None:
-                late.cancel()
+        # Airflow calls on_kill only if its cancel's message comes back (apache/airflow#65590), and asgiref's
+        # sync_to_async, in which the amazon provider opens a client, cancels anew without it: no call to AWS
+        # is made in this task, which waits for what the poller's own tasks tell it.
+        outcome = await self._outcome()
         wait = Wait(self.job_run, self.started_at, cancel_on_kill=self.cancel_on_kill)
         end = await self._ended(outcome.get("snapshot"))
         yield end or TriggerEvent({**wait.to_json(), **outcome})  # type: ignore[no-untyped-call]
@@ -178,8 +165,10 @@ class AwsJobTrigger(BaseTrigger):
             deadline=self.deadline,
             settle=self.settle,
         )
+        # A slow API may answer the last reading long after the deadline.
+        left = None if self.deadline is None else max(0.0, self.deadline - time.time()) + _LATE_READING
         try:
-            with self._poller() as poller, poller.waiting(self.job_run) as waiter:
+            with self._poller() as poller, poller.waiting(self.job_run, left) as waiter:
                 snapshot: JobSnapshot = await adrive(steps, waiter, waiter.sleep)
         except DeadlinePassedError:
             return {"deadline": self.deadline}

@@ -113,9 +113,12 @@ class Poller:
         self.users -= 1
         self.wake.set()
 
-    def waiting(self, run: JobRun) -> Waiter:
-        """Return what reads a job for one wait, to be used as a context."""
-        return Waiter(self, run, self._group_of(run))
+    def waiting(self, run: JobRun, patience: float | None = None) -> Waiter:
+        """Return what reads a job for one wait, to be used as a context.
+
+        :param patience: seconds until the wait gives up, however long AWS takes to answer.
+        """
+        return Waiter(self, run, self._group_of(run), patience)
 
     def left(self, group: Group) -> None:
         """Take note that a wait has left its group."""
@@ -134,11 +137,15 @@ class Poller:
 
         :raises AwsApiError: as the hook does.
         """
-        snapshot = await waiter.listed_anew() if self.ask(waiter) else None
-        if snapshot is not None:
-            return snapshot
+        if self.ask(waiter):
+            listed: JobSnapshot | None = await waiter.answer()
+            if listed is not None:
+                return listed
         waiter.singly = False
-        return await self._single.read(waiter.run)
+        answer = waiter.answer()
+        self._single.ask(waiter.run, answer)
+        snapshot: JobSnapshot = await answer
+        return snapshot
 
     def ask(self, waiter: Waiter) -> bool:
         """Have the next list tell a waiter of its job; False if there is to be no list."""

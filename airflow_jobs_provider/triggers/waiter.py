@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_jobs_provider.exceptions import name
 from airflow_jobs_provider.jobs.parts import Operation
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.steps import Pause
+from airflow_jobs_provider.waiting import DeadlinePassedError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -31,7 +33,10 @@ class Waiter:
     __slots__ = (
         "_anew",
         "_awake",
+        "_is_late",
         "_last",
+        "_late",
+        "_patience",
         "_poller",
         "_reading",
         "_sleeps_until",
@@ -44,7 +49,7 @@ class Waiter:
         "singly",
     )
 
-    def __init__(self, poller: Poller, run: JobRun, group: Group | None) -> None:
+    def __init__(self, poller: Poller, run: JobRun, group: Group | None, patience: float | None) -> None:
         self.run = run
         self.group = group
         #: A reading that it has not asked for yet.
@@ -60,18 +65,25 @@ class Waiter:
         self._anew: Callable[[], float | None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         #: What its wait waits for, awake.
-        self._reading: asyncio.Future[JobSnapshot | None] | None = None
+        self._reading: asyncio.Future[Any] | None = None
+        self._patience = patience
+        self._is_late = False
+        self._late: asyncio.TimerHandle | None = None
         self._slept_enough = self._sleeps_until = 0.0
 
     def __enter__(self) -> Self:
         if self.group is not None:
             self.group.join(self)
+        if self._patience is not None:
+            self._late = asyncio.get_running_loop().call_later(self._patience, self._give_up)
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.group is not None:
             self.group.leave(self)
             self._poller.left(self.group)
+        if self._late is not None:
+            self._late.cancel()
 
     def would_read_soon(self, now: float) -> bool:
         """Whether it sleeps, and has for most of its pause.
@@ -80,13 +92,19 @@ class Waiter:
         """
         return self._awake is not None and now >= self._slept_enough
 
-    async def listed_anew(self) -> JobSnapshot | None:
-        """Return what the next list shows of the job; ``None``: it is to be read singly."""
+    def answer(self) -> asyncio.Future[Any]:
+        """Return what gets the reading that its wait waits for; ``None``: it is to be read singly."""
         self._reading = asyncio.get_running_loop().create_future()
-        try:
-            return await self._reading
-        finally:
-            self._reading = None
+        if self._is_late:
+            self._give_up()
+        return self._reading
+
+    def _give_up(self) -> None:
+        """Have the wait end with :class:`DeadlinePassedError` as soon as it waits for a reading."""
+        self._is_late = True
+        if self._reading is not None and not self._reading.done():
+            late = DeadlinePassedError(f"{name(self.run)} was not read in time", run=self.run)
+            self._reading.set_exception(late)
 
     def told(self, snapshot: JobSnapshot | None) -> None:
         """Take what a list shows of the job; ``None``: it is to be read singly.
@@ -124,7 +142,10 @@ class Waiter:
     async def adescribe(self, _: JobRun) -> JobSnapshot:
         """Read the job."""
         snapshot, self.fresh, self._last = self.fresh, None, None
-        self._last = snapshot or await self._poller.read(self)
+        try:
+            self._last = snapshot or await self._poller.read(self)
+        finally:
+            self._reading = None
         return self._last
 
     async def arequest_cancel(self, run: JobRun) -> bool:

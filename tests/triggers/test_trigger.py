@@ -50,6 +50,17 @@ async def test_the_deadline_is_an_event(run: dict[str, Any]) -> None:
     assert (await event(trigger(run, deadline=deadline)))["deadline"] == deadline
 
 
+async def test_the_deadline_does_not_wait_for_a_slow_answer(
+    case: Case, aws: Emulator, run: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API that answers minutes late must not keep a sensor beyond its time-out."""
+    monkeypatch.setattr(aws_job, "_LATE_READING", 0.2)
+    aws.fault("delay", delay=30, operation=case.job_type.describe.api_name)
+    deadline = time.time() + 0.3
+    waiting = asyncio.create_task(event(trigger(run, deadline=deadline)))
+    assert (await asyncio.wait_for(waiting, 20))["deadline"] == deadline
+
+
 async def test_what_passes_is_survived(case: Case, aws: Emulator, run: dict[str, Any]) -> None:
     """A bad minute of the API must not fail a wait."""
     aws.fault("throttle", operation=case.job_type.describe.api_name, times=1)
