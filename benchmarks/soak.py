@@ -10,7 +10,8 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -74,6 +75,8 @@ class Soak:
         self._aws = aws
         self._chance, self._process = random.Random(0), psutil.Process()
         self._started = 0
+        # One at a time: the connections that are counted are to be the pollers', not these.
+        self._starts = ThreadPoolExecutor(1)
         self._hooks = {
             kind.job_type: AwsJobHook(JOB_TYPES[kind.job_type], aws_conn_id=None, region_name=REGION)
             for kind in (QUICKSIGHT, NEPTUNE)
@@ -112,7 +115,7 @@ class Soak:
         while time.monotonic() < until:
             self._started += 1
             values = kind.values(self._started, targets)
-            run, _ = await asyncio.to_thread(self._hooks[kind.job_type].start, values)
+            run, _ = await self._beside(self._hooks[kind.job_type].start, values)
             trigger = AwsJobTrigger(
                 run=run.to_json(), poll_interval=_POLL_INTERVAL, started_at=time.time(), aws_conn_id=None
             )
@@ -122,7 +125,10 @@ class Soak:
             # The emulated AWS keeps all jobs, and lists them.
             job_type = JOB_TYPES[kind.job_type]
             ids = job_type.request(job_type.describe, run.ids)
-            await asyncio.to_thread(self._aws.delete, kind.job_type, ids)
+            await self._beside(self._aws.delete, kind.job_type, ids)
+
+    def _beside(self, call: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
+        return asyncio.get_running_loop().run_in_executor(self._starts, call, *arguments)
 
 
 async def soak(aws: EmulatorClient, stretches: int, seconds: float) -> Found:

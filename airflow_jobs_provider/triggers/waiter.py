@@ -103,7 +103,7 @@ class Waiter:
         """Have the wait end with :class:`DeadlinePassedError` as soon as it waits for a reading."""
         self._is_late = True
         if self._reading is not None and not self._reading.done():
-            late = DeadlinePassedError(f"{name(self.run)} was not read in time", run=self.run)
+            late = DeadlinePassedError(f"{name(self.run)} has not ended in time", run=self.run)
             self._reading.set_exception(late)
 
     def told(self, snapshot: JobSnapshot | None) -> None:
