@@ -84,7 +84,7 @@ def _group(found: Medians, figure: str) -> Group:
     values = {side: found.of(_PICTURED, side, figure) for side in ("ours", "amazon")}
     unit = FIGURES[figure][0]
     bars = [
-        Bar(value, f"{value:,.0f} {unit}" if value >= 10 else f"{value:.1f} {unit}", side == "ours")
+        Bar(value, f"{value:,.{1 if unit and value < 10 else 0}f} {unit}".strip(), side == "ours")
         for side, value in values.items()
     ]
     return Group(figure, bars, max(values.values()))
