@@ -18,9 +18,10 @@ _RIGHTS = (
 )
 _INVALID = "AWS does not take the credentials of {credentials}: are they complete, and not deleted?"
 _EXPIRED = "renew the credentials of {credentials}; with a role_arn in its extra they renew themselves"
-_NO_REGION = "give region_name, or set it in the extra of {credentials}"
+_NO_REGION = "give region_name, or set it in the extra of {connection}"
 _NETWORK = "is region {region} right, does the service exist there, and does the network lead to it?"
-_SETTINGS = "look at the extra of {credentials}"
+_SETTINGS = "look at {settings}"
+_MISSPELT = "there is no Airflow connection {connection}, which aws_conn_id names: is it spelt right?"
 
 #: Error codes of AWS, and classes of botocore's errors, that mean the same for every service.
 ADVICE: Mapping[str, str] = {
@@ -82,13 +83,20 @@ def advice(
     account = next((name for name, each in job_type.parameters.items() if each.caller_account), None)
     if sentence is _RIGHTS and operation is job_type.start and account is not None:
         sentence = f"{sentence}; leave {account} out to use the account of the credentials"
-    return sentence.format(
+    told = sentence.format(
         credentials=_credentials(conn_id, conn_exists=conn_exists),
         connection=_connection(conn_id, conn_exists=conn_exists),
+        settings=_settings(conn_id, conn_exists=conn_exists),
         region=repr(region),
         right=f"{job_type.iam.prefix}:{operation.api_name}" if operation is not None else "",
         job_type=job_type.name,
     )
+    is_final = told or meaning in (ErrorKind.FATAL, ErrorKind.NOT_FOUND)
+    if is_final and not conn_exists and conn_id is not None and repr(conn_id) not in told:
+        # Another account's credentials: what is there looks as if it were not.
+        misspelt = _MISSPELT.format(connection=repr(conn_id))
+        told = f"{told}; {misspelt}" if told else misspelt
+    return told
 
 
 def _credentials(conn_id: str | None, *, conn_exists: bool) -> str:
@@ -103,3 +111,10 @@ def _connection(conn_id: str | None, *, conn_exists: bool) -> str:
     if conn_id is None:
         return "an Airflow connection (aws_conn_id is None)"
     return f"the Airflow connection {conn_id!r}{'' if conn_exists else ', which does not exist'}"
+
+
+def _settings(conn_id: str | None, *, conn_exists: bool) -> str:
+    if conn_id is not None and conn_exists:
+        return f"the extra of the Airflow connection {conn_id!r}"
+    chain = _credentials(conn_id, conn_exists=conn_exists)
+    return f"the environment and the AWS files of this machine: the credentials are those of {chain}"

@@ -180,6 +180,14 @@ def not_read(run: JobRun, cause: AwsApiError) -> AwsApiError:
     )
 
 
+def about(what: str, cause: AwsApiError) -> AwsApiError:
+    """Return the exception for a call that failed before there was a job.
+
+    :param what: could not be done, in words.
+    """
+    return AwsApiError(f"{what}: {cause}", meaning=cause.meaning, code=cause.code)
+
+
 def not_cancelled(run: JobRun, cause: AwsApiError | str, *, asked: bool = False) -> JobNotEndedError:
     """Return the exception for a cancel that could not be done, or not be seen to have an effect."""
     problem = "was asked to end, but cannot be read" if asked else "could not be cancelled"

@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,15 @@ ROLES = {
     "sweeper": "AwsJobSweepOperator",
 }
 """Who needs rights of his own."""
+
+_SIDS = {
+    "task": "StartReadAndCancelJobs",
+    "triggerer": "ReadAndCancelJobs",
+    "sensor": "ReadJobs",
+    "sweeper": "FindReadAndCancelJobs",
+}
+# What jobs run without; they stand last, in statements of their own, so that they can be struck out.
+_LIST, _RESULTS = "OptionalListJobs", "OptionalFetchRows"
 
 PLACES = ("partition", "region", "account")
 """What stands in every ARN."""
@@ -51,15 +61,16 @@ def policy(
 
     :param job_types: whose jobs.
     :param role: for whom: a key of :data:`ROLES`.
-    :param with_list: with the rights to list and look at other jobs: to find the job of a start that was not
-        answered, to adopt a running one, to learn when a quota frees.
+    :param with_list: with the rights to list and look at other jobs, which are optional: to find the job of a
+        start that was not answered, to adopt a running one, to learn when a quota frees.
     :param with_results: with the right to fetch rows (``fetch_results``).
     :param kms_key: the ARN of the key of one's own with which the services encrypt what the jobs work on.
     :param values: ``partition``, ``region``, ``account`` or a parameter -> what to put into the ARNs. What is
         missing stands in them in capitals: such a statement allows nothing before somebody has filled it in.
+    :returns: a statement's ``Sid`` says what it is for; what begins with ``Optional`` comes last.
     :raises ValueError: where the jobs have no such right: a sweep, a key, a value that is in no ARN.
     """
-    statements: dict[tuple[str, ...], list[str]] = {}
+    needed, optional = _Statements(), _Statements()
     passed: list[str] = []
     keys: list[str] = []
     used = set(PLACES)
@@ -67,35 +78,70 @@ def policy(
         given = dict(values or {})
         if role == "sweeper":
             given = {**_swept(job_type), **given}
-        for operation in _operations(job_type, role, with_list=with_list, with_results=with_results):
+        wanted = [(needed, _SIDS[role], operation) for operation in _needed(job_type, role)]
+        wanted += [
+            (optional, sid, operation)
+            for sid, operation in _optional(job_type, role)
+            if (with_list and sid == _LIST) or (with_results and sid == _RESULTS)
+        ]
+        for statements, sid, operation in wanted:
             arns = [arn for arn, methods in job_type.iam.resources.items() if operation.method in methods]
             used.update(name for arn in arns for name in _FIELD.findall(arn))
             resources = tuple(filled for arn in arns for filled in _filled(arn, given))
-            actions = statements.setdefault(resources, [])
-            action = f"{job_type.iam.prefix}:{operation.api_name}"
-            if action not in actions:
-                actions.append(action)
+            statements.add(sid, f"{job_type.iam.prefix}:{operation.api_name}", resources)
         if role == "task":
             passed += [job_type.iam.passes_role] if job_type.iam.passes_role else []
             keys += job_type.iam.key
-    said = [_allowed(actions, resources) for resources, actions in statements.items()]
+    said = needed.said()
     if passed:
         used.add("role_arn")
         condition = {"StringEquals": {"iam:PassedToService": _one_or_all(passed)}}
         roles = _filled("{role_arn}", values or {})
-        said.append({**_allowed(["iam:PassRole"], roles), "Condition": condition})
+        said.append({**_allowed("PassTheRole", ["iam:PassRole"], roles), "Condition": condition})
     if kms_key is not None:
         if not keys:
             raise ValueError("none of these jobs needs rights on a KMS key")
-        said.append(_allowed(keys, [kms_key]))
+        said.append(_allowed("UseTheKey", keys, [kms_key]))
     if unused := set(values or {}) - used:
         names = ", ".join(sorted(used - set(PLACES))) or "nothing"
         raise ValueError(f"{', '.join(sorted(unused))} stands in no ARN of these rights; what does: {names}")
-    return {"Version": "2012-10-17", "Statement": said}
+    return {"Version": "2012-10-17", "Statement": said + optional.said(without=needed)}
 
 
-def _operations(job_type: JobType, role: str, *, with_list: bool, with_results: bool) -> Iterator[Operation]:
-    """Yield the operations that somebody calls."""
+class _Statements:
+    """Rights, put together where they are for the same and on the same."""
+
+    def __init__(self) -> None:
+        self._rights: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+
+    def add(self, sid: str, action: str, resources: tuple[str, ...]) -> None:
+        """Add a right, once."""
+        actions = self._rights.setdefault((sid, resources), [])
+        if action not in actions:
+            actions.append(action)
+
+    def has(self, action: str, resources: tuple[str, ...]) -> bool:
+        """Whether a right is among them, whatever it is for."""
+        return any(on == resources and action in actions for (_, on), actions in self._rights.items())
+
+    def said(self, without: _Statements | None = None) -> list[dict[str, Any]]:
+        """Return the statements of a policy; no two may have the same ``Sid``.
+
+        :param without: rights that the policy has already.
+        """
+        found: list[dict[str, Any]] = []
+        counts: Counter[str] = Counter()
+        for (sid, resources), actions in self._rights.items():
+            left = [each for each in actions if without is None or not without.has(each, resources)]
+            if left:
+                counts[sid] += 1
+                number = str(counts[sid]) if counts[sid] > 1 else ""
+                found.append(_allowed(f"{sid}{number}", left, resources))
+        return found
+
+
+def _needed(job_type: JobType, role: str) -> Iterator[Operation]:
+    """Yield the operations that somebody calls, and that must not be refused."""
     if role == "task":
         yield job_type.start
     if role == "sweeper":
@@ -106,12 +152,16 @@ def _operations(job_type: JobType, role: str, *, with_list: bool, with_results: 
     yield job_type.describe
     if role != "sensor":
         yield job_type.cancel
-    if with_results and job_type.results is not None:
-        yield job_type.results.operation
-    if with_list and job_type.list_jobs is not None:
-        yield job_type.list_jobs
+
+
+def _optional(job_type: JobType, role: str) -> Iterator[tuple[str, Operation]]:
+    """Yield the other operations that somebody may call, each with what it is for."""
+    if job_type.results is not None:
+        yield _RESULTS, job_type.results.operation
+    if job_type.list_jobs is not None:
+        yield _LIST, job_type.list_jobs
         if role == "task" and job_type.search is not None:
-            yield from job_type.search.reads.values()
+            yield from ((_LIST, operation) for operation in job_type.search.reads.values())
 
 
 def _swept(job_type: JobType) -> dict[str, list[str]]:
@@ -126,8 +176,9 @@ def _filled(arn: str, values: Mapping[str, Sequence[str]]) -> list[str]:
     return [arn.format(**dict(zip(names, chosen, strict=True))) for chosen in itertools.product(*choices)]
 
 
-def _allowed(actions: Iterable[str], resources: Iterable[str]) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": _one_or_all(actions), "Resource": _one_or_all(resources)}
+def _allowed(sid: str, actions: Iterable[str], resources: Iterable[str]) -> dict[str, Any]:
+    named = {"Sid": sid, "Effect": "Allow"}
+    return {**named, "Action": _one_or_all(actions), "Resource": _one_or_all(resources)}
 
 
 def _one_or_all(items: Iterable[str]) -> str | list[str]:
@@ -166,7 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add("job_types", nargs="*", type=_job_type, metavar="JOB_TYPE", help="whose jobs; none: print the names")
     who = "; ".join(f"{role}: {needs}" for role, needs in ROLES.items())
     add("--for", dest="role", choices=ROLES, default="task", help=f"who is to have the rights. {who}")
-    add("--with-list", action="store_true", help="also what finds the job of an unanswered start, and adopts")
+    add("--with-list", action="store_true", help="also the optional lists: they find, adopt, and save calls")
     add("--with-results", action="store_true", help="also what fetches the rows of a query (fetch_results)")
     add("--kms-key", metavar="ARN", help="also what a key of your own needs that encrypts what jobs work on")
     for place in PLACES:

@@ -29,6 +29,7 @@ from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
 from airflow_jobs_provider.jobs.run import FailureKind, JobRun, JobSnapshot, JobState
 from airflow_jobs_provider.provider_info import get_provider_info
 from airflow_jobs_provider.steps import drive
+from tests import rights
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.operators.connected import AwsOperator
@@ -209,6 +210,7 @@ MAKERS: dict[str, Callable[[Sequence[str]], str]] = {
     "lists": lists,
     "reference": reference,
     "readings": readings,
+    "rights": rights.table,
 }
 
 

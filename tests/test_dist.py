@@ -86,8 +86,8 @@ def metadata(wheel: Path) -> Message:
 
 
 @pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Return what an empty environment finds in which nothing is installed but the wheel.
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the interpreter of an empty environment in which nothing is installed but the wheel.
 
     Its dependencies are those of this environment, lent to it: pip takes a minute and a half to install them.
     That the wheel asks for them is a test of its own.
@@ -95,11 +95,18 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     home = tmp_path_factory.mktemp("environment")
     venv.create(home / "venv", with_pip=True)
     [site] = (home / "venv").glob("lib/python3*/site-packages")
-    python = home / "venv" / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--no-index", "--no-deps", "-q"]
+    found = home / "venv" / "bin" / "python"
+    pip = [str(found), "-m", "pip", "install", "--no-index", "--no-deps", "-q"]
     subprocess.run([*pip, str(wheel)], check=True)
     # A line of a .pth file adds a folder, but not what the .pth files there add: no editable installation.
     (site / "lent.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return found
+
+
+@pytest.fixture(scope="module")
+def installed(python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return what such an environment finds."""
+    home = tmp_path_factory.mktemp("installed")
     environment = {**os.environ, "AIRFLOW_HOME": str(home / "airflow")}
     done = subprocess.run(
         [str(python), "-I", "-W", "ignore", "-c", LOAD],
@@ -111,7 +118,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    assert found["where"].startswith(str(site)), "another installation was found"
+    assert found["where"].startswith(str(python.parent.parent)), "another installation was found"
     return found
 
 
@@ -134,6 +141,42 @@ def test_airflow_shows_its_version(installed: dict[str, Any], metadata: Message)
 def test_the_emulator_says_what_it_needs(installed: dict[str, Any]) -> None:
     """Who wants to test needs an extra: an error about moto's modules would not tell him."""
     assert "pip install 'airflow-jobs-provider[testing]'" in installed["refused"]
+
+
+# In the folder of the example's test: whose fixtures these are.
+WHOSE = """
+import sys
+def test_the_fixtures_are_those_of_the_wheel(request):
+    name = "airflow_jobs_provider.testing.pytest_plugin"
+    assert request.config.pluginmanager.get_plugin(name).__file__.startswith(sys.prefix)
+"""
+
+
+def test_the_test_kit_comes_with_the_extra(python: Path, dist: Path, tmp_path: Path) -> None:
+    """Who installs the extra has the fixtures without a line of set-up, and the example to begin with."""
+    extra = f"airflow-jobs-provider[testing]=={airflow_jobs_provider.__version__}"
+    pip = [str(python), "-m", "pip", "install", "--no-index", "--dry-run", "-q", extra]
+    asked = subprocess.run(pip, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert asked.returncode == 0, asked.stderr
+    [source] = dist.glob("*.tar.gz")
+    with tarfile.open(source) as archive:
+        examples = [each for each in archive.getmembers() if "/example_dags/" in each.name]
+        archive.extractall(tmp_path, examples, filter="data")
+    [tests] = tmp_path.glob("*/example_dags/tests")
+    (tests / "test_whose.py").write_text(WHOSE)
+    theirs = tmp_path / "their-airflow"
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "AIRFLOW", "PY"))}
+    done = subprocess.run(
+        [str(python), "-I", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", str(tests)],
+        cwd=tmp_path,
+        env={**kept, "AIRFLOW_HOME": str(theirs)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert not theirs.exists()
 
 
 def test_it_asks_for_what_it_needs(metadata: Message) -> None:

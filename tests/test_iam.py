@@ -14,8 +14,10 @@ from airflow_jobs_provider import iam
 from airflow_jobs_provider.jobs import JOB_TYPES
 from tests.cases import CASES, Case
 from tests.conftest import Context
+from tests.jobs.test_contract import operations
 from tests.operators.scenes import died
 from tests.operators.test_lost import beside
+from tests.rights import rights, table
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.model import JobType
@@ -105,6 +107,55 @@ def test_a_sweep_starts_nothing(job_type: JobType) -> None:
     rights = allowed(iam.policy([job_type], role="sweeper"))
     assert rights.keys() == {f"{job_type.iam.prefix}:{operation.api_name}" for operation in operations}
     assert not any(name.upper() in str(rights) for name in job_type.parameters), "a target is to be filled in"
+
+
+@pytest.mark.parametrize("role", iam.ROLES)
+def test_what_is_optional_stands_apart(role: str) -> None:
+    """An auditor strikes out a statement; nobody takes a policy to pieces, action by action."""
+    swept = [job_type for job_type in JOB_TYPES.values() if role != "sweeper" or job_type.sweep is not None]
+    minimal = iam.policy(swept, role=role)["Statement"]
+    whole = iam.policy(swept, role=role, with_list=True, with_results=True)["Statement"]
+    assert whole[: len(minimal)] == minimal
+    assert not any(statement["Sid"].startswith("Optional") for statement in minimal)
+    assert all(statement["Sid"].startswith("Optional") for statement in whole[len(minimal) :])
+    names = [statement["Sid"] for statement in whole]
+    assert len(set(names)) == len(names), "AWS refuses two statements of one name"
+    assert all(re.fullmatch(r"[A-Za-z0-9]+", name) for name in names), "AWS refuses such a name"
+
+
+def test_the_names_of_optional_statements_tell() -> None:
+    """Who reads a policy a year later has only the names."""
+    whole = iam.policy([JOB_TYPES["cloudtrail-query"]], with_list=True, with_results=True)["Statement"]
+    assert {statement["Sid"]: statement["Action"] for statement in whole[1:]} == {
+        "OptionalFetchRows": "cloudtrail:GetQueryResults",
+        "OptionalListJobs": "cloudtrail:ListQueries",
+    }
+
+
+def test_without_the_optional_rights_the_task_works(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever leaves them out must lose comfort, and no task: not even after a worker has died in a start."""
+    beside(case, aws, duration=0.3)
+    died(case, context, monkeypatch)
+    minimal = allowed(iam.policy([case.job_type])).keys()
+    refused = allowed(iam.policy([case.job_type], with_list=True)).keys() - minimal
+    assert refused
+    for right in refused:
+        aws.fault("error", code="AccessDeniedException", operation=right.partition(":")[2])
+    assert case.start().execute(context.retried())["status"] == case.succeeded
+
+
+@pytest.mark.parametrize("job_type", JOB_TYPES.values(), ids=lambda job_type: job_type.name)
+def test_every_right_is_explained(job_type: JobType) -> None:
+    """A right that nobody can explain is given to nobody, or to everybody."""
+    needs = job_type.iam
+    names = {operation.method: operation.api_name for operation in operations(job_type)}
+    asked = {f"{needs.prefix}:{names[method]}" for methods in needs.resources.values() for method in methods}
+    asked |= {*needs.key, *(("iam:PassRole",) if needs.passes_role else ())}
+    assert asked <= rights().keys()
+    assert all(right.uses and right.options for right in rights().values())
+    assert all(f"| `{action}` | " in table(()) for action in asked)
 
 
 @pytest.mark.parametrize("name", JOB_TYPES)

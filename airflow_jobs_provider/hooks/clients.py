@@ -106,6 +106,20 @@ class ClientHook(AwsBaseHook):
         return self._client_of(self._session.client, self.job_type.service, config, _ONE_ATTEMPT)
 
     @cached_property
+    def conn_config(self) -> Any:
+        """The Airflow connection; empty where there is none of that name."""
+        found = _UNCACHED(self)
+        if self.aws_conn_id is not None and not found:
+            # Whatever works with them works in their account: the amazon provider does not say how to go on.
+            self.log.warning(
+                "aws_conn_id names the Airflow connection %r, which Airflow does not have: the credentials"
+                " are boto3's own, perhaps of another account or role. If they are meant, say"
+                " aws_conn_id=None; if not, look at the name",
+                self.aws_conn_id,
+            )
+        return found
+
+    @cached_property
     def region(self) -> str:
         """The region that the client talks to."""
         try:

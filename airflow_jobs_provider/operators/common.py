@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.sdk.configuration import conf
 
-from airflow_jobs_provider.exceptions import flawed, name, not_succeeded
+from airflow_jobs_provider.exceptions import AwsApiError, about, flawed, name, not_succeeded
 from airflow_jobs_provider.jobs import job_type_of
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot, JobState
 from airflow_jobs_provider.links.aws_job import AwsJobLink
@@ -118,9 +118,22 @@ class AwsJobOperator(AwsOperator):
             return self.hook
         return self.make_hook(job_type_of(run), run.region)
 
+    @property
+    def in_words(self) -> str:
+        """What the parameters say of the job, before AWS was asked for the rest."""
+        given = {key: getattr(self, key, None) for key in self.job_type.identity}
+        said = (f"{key} {value!r}" for key, value in given.items() if value is not None)
+        return f"the job with {', '.join(said)}"
+
     def identify(self) -> JobRun:
-        """Return the identity of the job that the parameters name."""
-        run = self.job_type.run_of(self.parameters(self.job_type.describe), self.hook.region)
+        """Return the identity of the job that the parameters name.
+
+        :raises AwsApiError: where that takes an answer of AWS, or a region, and there is none.
+        """
+        try:
+            run = self.job_type.run_of(self.parameters(self.job_type.describe), self.hook.region)
+        except AwsApiError as error:
+            raise about(f"{self.in_words} could not be looked for", error) from error.__cause__
         assert run is not None  # noqa: S101 - the identity's parameters are required
         return run
 

@@ -12,6 +12,7 @@ from airflow_jobs_provider.exceptions import (
     AwsApiError,
     AwsJobError,
     JobNotFoundError,
+    about,
     name,
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
@@ -127,9 +128,18 @@ class JobStart:
         return self._learn(record, {**self._values, **record.sent}, LISTED_WITHIN)
 
     def _prepare(self) -> None:
-        """Set what is asked for: the author's parameters, and those that we derive."""
+        """Set what is asked for: the author's parameters, and those that we derive.
+
+        :raises AwsApiError: where that takes an answer of AWS, or a region, and there is none.
+        """
         job_type, ti = self._job_type, self._context["ti"]
-        values = self._operator.parameters(job_type.start)
+        try:
+            values = self._operator.parameters(job_type.start)
+            region = self._operator.hook.region
+        except AwsApiError as error:
+            asked = {key: getattr(self._operator, key) for key in job_type.start.parameters}
+            what = f"a job on {job_type.describe_target(asked)} could not be started"
+            raise about(what, error) from error.__cause__
         if job_type.token is not None and values[job_type.token] is None:
             mark = mark_for(self._operator, ti, job_type.token, job_type.token_lengths[1])
             values[job_type.token] = mark or derive_token(ti, job_type.token_lengths)
@@ -140,9 +150,7 @@ class JobStart:
             self._label_is_ours = True
         asked_for = {key: value for key, value in values.items() if key not in job_type.derived}
         self._values = values
-        self._request = fingerprint(
-            {**asked_for, "job_type": job_type.name, "region_name": self._operator.hook.region}
-        )
+        self._request = fingerprint({**asked_for, "job_type": job_type.name, "region_name": region})
 
     def _can_ask_again(self, earlier: EarlierJob) -> bool:
         """Whether a start that was never answered can be repeated, to learn which job it has started."""

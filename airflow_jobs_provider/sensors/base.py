@@ -222,7 +222,7 @@ class JobSensor(LineageOperator, BaseSensorOperator):
             try:
                 yield
             except TaskDeferralTimeout as error:
-                raise self._out_of_time(_NOT_TOLD) from error
+                raise self._out_of_time(_NOT_TOLD.format(self.in_words)) from error
         except AirflowSkipException:
             raise
         except Exception as error:
@@ -232,7 +232,7 @@ class JobSensor(LineageOperator, BaseSensorOperator):
 
 
 # The triggerer's part is to end the wait before Airflow does.
-_NOT_TOLD = "no triggerer (airflow triggerer: does one run, and keep up?) has told of the job, which"
+_NOT_TOLD = "no triggerer (airflow triggerer: does one run, and keep up?) has told of {}, which"
 
 
 def _to_json(watch: Watch, context: Context) -> dict[str, Any]:

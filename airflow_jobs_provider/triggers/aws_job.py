@@ -177,7 +177,8 @@ class AwsJobTrigger(BaseTrigger):
         except AwsApiError as error:
             return {"error": str(error), "meaning": error.meaning.value, "code": error.code}
         except ImportError as error:  # of aiobotocore: the triggerer may be another installation than workers
-            return {"error": str(error), "meaning": ErrorKind.FATAL.value, "code": type(error).__name__}
+            said = f"{name(self.job_run)} could not be read: {error}"
+            return {"error": said, "meaning": ErrorKind.FATAL.value, "code": type(error).__name__}
         return {"snapshot": snapshot.to_json()}
 
     async def _ended(self, snapshot: Any) -> TriggerEvent | None:

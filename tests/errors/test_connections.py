@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_jobs_provider.exceptions import AwsApiError
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError
+from airflow_jobs_provider.jobs.errors import ErrorKind
 from tests.conftest import Context
 
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 _KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _ANY = "an Airflow connection (aws_conn_id is None)"
-_NOPE = "the Airflow connection 'nope', which does not exist"
 _CHAIN = "boto3's own chain (aws_conn_id is None)"
+_NOPE = "the Airflow connection 'nope', which does not exist"
 # A connection (None: boto3's own chain), what the environment lacks or has, and what the user is told.
 WRONG: Mapping[str, tuple[str | None, Any, Mapping[str, str | None], str, str]] = {
     "no credentials": (
@@ -40,17 +41,22 @@ WRONG: Mapping[str, tuple[str | None, Any, Mapping[str, str | None], str, str]] 
     "half of the credentials": (
         *(None, None, {"AWS_SECRET_ACCESS_KEY": None}),
         "PartialCredentialsError: Partial credentials found in env, missing: AWS_SECRET_ACCESS_KEY",
-        f"look at the extra of {_CHAIN}",
+        f"look at the environment and the AWS files of this machine: the credentials are those of {_CHAIN}",
     ),
     "no region": (
         *(None, None, {"AWS_DEFAULT_REGION": None}),
         "NoRegionError: You must specify a region",
-        f"give region_name, or set it in the extra of {_CHAIN}",
+        f"give region_name, or set it in the extra of {_ANY}",
     ),
     "a connection without a region": (
         *("bi", {"login": "a", "password": "b"}, {"AWS_DEFAULT_REGION": None}),
         "NoRegionError: You must specify a region",
         "give region_name, or set it in the extra of the Airflow connection 'bi'",
+    ),
+    "no such connection, which would have had the region": (
+        *("nope", None, {"AWS_DEFAULT_REGION": None}),
+        "NoRegionError: You must specify a region",
+        f"give region_name, or set it in the extra of {_NOPE}",
     ),
     "a profile that is not there": (
         *("bi", {"extra": {"profile_name": "finance", "region_name": "eu-west-1"}}, {}),
@@ -73,6 +79,11 @@ def told(operator: Any) -> str:
     return str(caught.value)
 
 
+def target(case: Case) -> str:
+    """Return what a job was to work on, in the words of an error."""
+    return case.job_type.describe_target({**dict.fromkeys(case.job_type.parameters), **case.target})
+
+
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_wrong_is_said(case: Case, what: str, aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sets up a deployment meets these first, and has nobody to ask."""
@@ -85,6 +96,7 @@ def test_what_is_wrong_is_said(case: Case, what: str, aws: Emulator, monkeypatch
             f"AIRFLOW_CONN_{str(conn_id).upper()}", json.dumps({"conn_type": "aws", **connection})
         )
     message = told(case.start(aws_conn_id=conn_id))
+    assert message.startswith(f"a job on {target(case)} could not be started: ")
     assert says in message
     assert message.endswith(f" - {what_to_do}")
     assert aws.jobs() == []
@@ -94,6 +106,7 @@ def test_a_wrong_region(case: Case, aws: Emulator, monkeypatch: pytest.MonkeyPat
     """A region that does not exist, or without the service, has no endpoint: nothing is there to answer."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     message = told(case.start(region_name="eu-west-9"))
+    assert message.startswith(f"a job on {target(case)} could not be started: ")
     assert "EndpointConnectionError" in message
     assert message.endswith(
         " - is region 'eu-west-9' right, does the service exist there, and does the network lead to it?"
@@ -114,5 +127,46 @@ def test_sts_refuses(code: str, what_to_do: str, aws: Emulator) -> None:
     [case] = [case for case in CASES if case.name == "quicksight-ingestion"]
     aws.fault("error", service="sts", code=code, message="The security token is no good.")
     message = told(case.start(aws_conn_id="aws_default"))
-    assert message.startswith(f"sts GetCallerIdentity answered {code}: The security token is no good - ")
+    prefix = "a job on data set sales could not be started: "
+    assert message.removeprefix(prefix).startswith(
+        f"sts GetCallerIdentity answered {code}: The security token is no good - "
+    )
     assert what_to_do in message
+
+
+def test_a_misspelt_connection_is_told_where_all_goes_well(
+    case: Case, aws: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The machine's own credentials may be another account's: its jobs are then nowhere to be found."""
+    aws.configure(case.name, duration=0.1)
+    assert case.start(aws_conn_id="nope").execute(Context())["status"] == case.succeeded
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    [warning] = [each for each in said if each.startswith("aws_conn_id names the Airflow connection 'nope'")]
+    assert "which Airflow does not have: the credentials are boto3's own" in warning
+    assert "say aws_conn_id=None; if not, look at the name" in warning
+
+
+def test_a_misspelt_connection_is_told_where_nothing_is_found(case: Case, aws: Emulator) -> None:
+    """In another account there is no such job: whoever looks at the ids looks in the wrong place."""
+    for operator in (case.sensor(aws_conn_id="nope"), case.cancel(aws_conn_id="nope")):
+        code = next(code for code, kind in case.job_type.errors.items() if kind is ErrorKind.NOT_FOUND)
+        aws.fault("error", service=case.job_type.service, code=code, message="Not found.")
+        with pytest.raises(AwsJobError) as caught:
+            operator.execute(Context())
+        assert "there is no Airflow connection 'nope', which aws_conn_id names: is it spelt right?" in str(
+            caught.value
+        )
+
+
+def test_what_names_the_job_is_said_before_aws_knows_it(
+    case: Case, aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sensor or a cancel that gets no further than to its region must say which job it was about."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    for operator in (case.sensor(), case.cancel()):
+        message = told(operator)
+        assert message.startswith("the job with ")
+        assert " could not be looked for: " in message
+        assert message.endswith(f" - give region_name, or set it in the extra of {_ANY}")
+        for name, value in case.ids.items():
+            assert f"{name} {value!r}" in message

@@ -51,10 +51,13 @@ def test_no_event_came_for_a_sensor(case: Case, aws: Emulator, context: Context)
     """A sensor's own time-out must not hide that nobody has looked for it."""
     sensor = case.sensor(timeout=600)
     says = (
-        "no triggerer .* has told of the job, which has not ended within the sensor's timeout .600 seconds."
+        "no triggerer .* has told of the job with .*, which has not ended within the sensor's timeout"
+        " .600 seconds."
     )
-    with pytest.raises(AirflowSensorTimeout, match=says):
+    with pytest.raises(AirflowSensorTimeout, match=says) as caught:
         sensor.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+    for name, value in case.ids.items():
+        assert f"{name} {value!r}" in str(caught.value)
 
 
 def test_who_reads_it_now_is_said(
@@ -80,7 +83,9 @@ async def test_aiobotocore_is_missing(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "aiobotocore", None)
     message = await _told(operator, deferral, context)
-    assert message.startswith("airflow_jobs_provider needs aiobotocore, in workers and triggerers (")
+    job = case.job_type.describe_run(deferral.trigger.job_run)
+    needs = "airflow_jobs_provider needs aiobotocore, in workers and triggerers ("
+    assert message.startswith(f"{job} could not be read: {needs}")
     assert message.endswith("pip install 'apache-airflow-providers-amazon[aiobotocore]'")
 
 

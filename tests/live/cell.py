@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +16,7 @@ from tests.live.target import Target, new_target
 from tests.live.waits import TERMINAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from psutil import Process
 
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 # Seconds in which Airflow does what it does by itself, on a machine that is busy with other tests.
 PATIENCE = 120.0
+# One for each DAG: whose pause it is, and who unpauses it.
+_PAUSES: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
 
 @dataclass(kw_only=True)
@@ -141,15 +146,21 @@ class Cell(Target):
         """Mark the task as something."""
         self.airflow.set_task_state(self.dag_id, self.run_id, "job", state, self.map_index)
 
-    def delete(self) -> None:
+    def delete(self, *, in_time: bool = False) -> None:
         """Delete the task instance, the only one of its run, and see Airflow make it anew.
 
         The scheduler looks whether tasks are missing, and a moment later whether all that are there have
         succeeded: where the only one is deleted in between, that holds of none, and it marks the run as
         success. Such a run is made to go on.
+
+        :param in_time: let it be made anew only when the scheduler knows of the end of the old one's process:
+            both have the same key, and it would fail the new one for what it hears of the old one.
         """
         [old] = self.airflow.task_instances(self.dag_id, self.run_id)
-        self.airflow.delete_task_instance(self.dag_id, self.run_id, "job")
+        with self.paused() if in_time else contextlib.nullcontext():
+            self.airflow.delete_task_instance(self.dag_id, self.run_id, "job")
+            if in_time and self.mode == "worker":
+                self.until(self._end_is_known, "the scheduler knows of the end of the old one's process")
 
         def is_made_anew() -> bool:
             tasks = self.airflow.task_instances(self.dag_id, self.run_id)
@@ -158,6 +169,22 @@ class Cell(Target):
             return any(task["id"] != old["id"] for task in tasks)
 
         self.until(is_made_anew, "the task instance is made anew")
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Pause the DAG, which other cells may want to pause, too."""
+        with _PAUSES[self.dag_id]:
+            self.airflow.pause(self.dag_id)
+            try:
+                yield
+            finally:
+                self.airflow.pause(self.dag_id, paused=False)
+
+    def _end_is_known(self) -> bool:
+        told = rf"Received executor event with state (success|failed) .*run_id='{self.run_id}'"
+        return (
+            re.search(told, self.airflow.components["scheduler"].log.read_text(errors="replace")) is not None
+        )
 
     def log(self, try_number: int = 1, task_id: str = "job") -> str:
         """Return what a try of a task has logged."""

@@ -162,8 +162,7 @@ def test_database_outage(cells: Cells, postgres: PostgresServer, say: Callable[[
         time.sleep(OUTAGE)
     finally:
         postgres.start()
-    for cell in late:
-        cell.succeed(cell.jobs()[0])
+    cells.each(lambda cell: cell.succeed(cell.jobs()[0]), late)
 
     def decided() -> bool | None:
         scheduler = airflow.components["scheduler"]

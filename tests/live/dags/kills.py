@@ -65,6 +65,7 @@ VARIANTS: dict[str, Any] = {
     "timeout": lambda live, mode: start(live, mode, execution_timeout=TIMEOUT),
     "run_timeout": start,
     "keep": lambda live, mode: start(live, mode, cancel_on_kill=False),
+    "keep_paused": lambda live, mode: start(live, mode, cancel_on_kill=False),
     "keep_timeout": lambda live, mode: start(
         live, mode, cancel_on_kill=False, execution_timeout=TIMEOUT, retries=0
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.live.matrix import Matrix
@@ -44,8 +45,8 @@ def kept_and_cleared(cell: Cell, mode: str) -> None:
 )
 def kept_and_deleted(cell: Cell, mode: str) -> None:
     """Airflow makes it anew, in a try with the number 1."""
-    cell.start_and_wait(mode, "keep")
-    starts_one_beside(cell, cell.delete, try_number=1)
+    cell.start_and_wait(mode, "keep_paused")
+    starts_one_beside(cell, partial(cell.delete, in_time=True), try_number=1)
     end_all(cell)
     cell.sees("success")
     assert [job["cancels"] for job in cell.jobs()] == [0, 0]

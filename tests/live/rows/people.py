@@ -50,13 +50,10 @@ def clear_run(cell: Cell, mode: str) -> None:
 def clear_while_paused(cell: Cell, mode: str) -> None:
     """Airflow tells a trigger of the kill only when the DAG is unpaused."""
     cell.start_and_wait(mode, "paused")
-    cell.airflow.pause(cell.dag_id)
-    try:
+    with cell.paused():
         cell.clear()
         cell.until(lambda: cell.state() not in {"running", "deferred"}, "the task is cleared")
         assert len(cell.jobs()) == 1
-    finally:
-        cell.airflow.pause(cell.dag_id, paused=False)
     starts_another(cell)
 
 
