@@ -135,19 +135,26 @@ def test_sts_refuses(code: str, what_to_do: str, aws: Emulator) -> None:
 
 
 def test_a_misspelt_connection_is_told_where_all_goes_well(
-    case: Case, aws: Emulator, caplog: pytest.LogCaptureFixture
+    case: Case, aws: Emulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The machine's own credentials may be another account's: its jobs are then nowhere to be found."""
     aws.configure(case.name, duration=0.1)
     assert case.start(aws_conn_id="nope").execute(Context())["status"] == case.succeeded
-    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    [warning] = [each for each in said if each.startswith("aws_conn_id names the Airflow connection 'nope'")]
-    assert "which Airflow does not have: the credentials are boto3's own" in warning
-    assert "say aws_conn_id=None; if not, look at the name" in warning
+    told = capsys.readouterr().out
+    warnings = [
+        line for line in told.splitlines() if "aws_conn_id names the Airflow connection 'nope'" in line
+    ]
+    assert len(warnings) == 1, told
+    assert all("which Airflow does not have: the credentials are boto3's own" in each for each in warnings)
+    assert all("say aws_conn_id=None; if not, look at the name" in each for each in warnings)
 
 
-def test_a_misspelt_connection_is_told_where_nothing_is_found(case: Case, aws: Emulator) -> None:
+def test_a_misspelt_connection_is_told_where_nothing_is_found(
+    case: Case, aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In another account there is no such job: whoever looks at the ids looks in the wrong place."""
+    # A job that AWS does not know may have been started a moment ago: for a minute it is asked again.
+    monkeypatch.setattr("airflow_jobs_provider.waiting.is_young", lambda _: False)
     for operator in (case.sensor(aws_conn_id="nope"), case.cancel(aws_conn_id="nope")):
         code = next(code for code, kind in case.job_type.errors.items() if kind is ErrorKind.NOT_FOUND)
         aws.fault("error", service=case.job_type.service, code=code, message="Not found.")
