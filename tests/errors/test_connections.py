@@ -154,7 +154,8 @@ def test_a_misspelt_connection_is_told_where_nothing_is_found(
 ) -> None:
     """In another account there is no such job: whoever looks at the ids looks in the wrong place."""
     # A job that AWS does not know may have been started a moment ago: for a minute it is asked again.
-    monkeypatch.setattr("airflow_jobs_provider.waiting.is_young", lambda _: False)
+    monkeypatch.setattr("airflow_jobs_provider.watch._EVENTUALLY_CONSISTENT", 0.0)
+    monkeypatch.setattr("airflow_jobs_provider.operators.cancel._GRACE", 0.0)
     for operator in (case.sensor(aws_conn_id="nope"), case.cancel(aws_conn_id="nope")):
         code = next(code for code, kind in case.job_type.errors.items() if kind is ErrorKind.NOT_FOUND)
         aws.fault("error", service=case.job_type.service, code=code, message="Not found.")
