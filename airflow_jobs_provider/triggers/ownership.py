@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.task_states import key_in_answer, own_question
@@ -19,6 +20,8 @@ XCOM_KEY = "aws_job"
 # time: it imports half of Airflow for it (Airflow 3.3; 3 to 10 seconds measured on 2 cores, and more than 30
 # on busy ones). To give up too early is to cancel the jobs of all triggers that have only moved.
 _PATIENCE = 120.0
+# Seconds until Airflow is asked again that could not say.
+_PAUSE = 2.0
 
 
 def claim(ti: Any, run: JobRun) -> None:
@@ -52,9 +55,29 @@ async def still_waits(ti: Any, run: JobRun | None) -> bool:
 
     :param run: its job; ``None`` for one that has not told yet, or does not know yet.
 
+    An API server that cannot answer, or whose database is away, is asked again: a trigger that moved just
+    before must not end its job for that.
+
     :raises asyncio.TimeoutError: where Airflow does not answer.
     """
-    return await asyncio.wait_for(_ask(ti, run), _PATIENCE)
+    return await asyncio.wait_for(_until_told(ti, run), _PATIENCE)
+
+
+async def _until_told(ti: Any, run: JobRun | None) -> bool:
+    while True:
+        try:
+            return await _ask(ti, run)
+        except Exception as error:
+            if _is_final(error):
+                raise
+        await asyncio.sleep(_PAUSE)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether Airflow's API has refused the question, and would do so again."""
+    detail = getattr(getattr(error, "error", None), "detail", None)
+    status = detail.get("status_code") if isinstance(detail, Mapping) else None
+    return isinstance(status, int) and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
 async def _ask(ti: Any, run: JobRun | None) -> bool:
