@@ -77,9 +77,27 @@ class JobRecordStore:
         self._is_told = dag_run is not None
         self._starts_elsewhere = self._is_told and (operator.start_from_trigger or starts_elsewhere)
         self._clears = int(getattr(dag_run, "clear_number", 0) or 0)
+        self._known: JobRecord | None = None
 
     def load(self) -> JobRecord | None:
         """Return what the last try left."""
+        self._known = self._load()
+        return self._known
+
+    @property
+    def has_rivals(self) -> bool:
+        """Whether another process may be at work on this very try.
+
+        Airflow gives a triggerer's work to another one where it gives no sign for a while, and it may go on.
+        """
+        return not self._is_told
+
+    def is_overtaken(self) -> bool:
+        """Whether another process has begun with this try since its record was last seen or written."""
+        known = self._known
+        return self.load() != known
+
+    def _load(self) -> JobRecord | None:
         data = None
         if self._starts_elsewhere:
             # This process goes on with what the triggerer has started, and left where it can. What the store
@@ -186,6 +204,7 @@ class JobRecordStore:
         """Remove the record: the job has ended. A record that stays is found out by the next try."""
         try:
             self._store.delete(_KEY)
+            self._known = None
         except Exception as error:  # noqa: BLE001 - Airflow forgets the id of a cleared try at once
             log.info("Airflow does not keep records of this try any more: %s", error)
 
@@ -195,4 +214,5 @@ class JobRecordStore:
         if self._starts_elsewhere:
             # The next try may start in the triggerer, which can read nothing else.
             self._ti.xcom_push(XCOM_KEY, data)
+        self._known = record
         return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from airflow_jobs_provider.exceptions import (
     AwsApiError,
     AwsJobError,
     JobNotFoundError,
+    TaskKilledError,
     about,
     name,
 )
@@ -38,6 +40,10 @@ if TYPE_CHECKING:
 
     from airflow_jobs_provider.operators.base import StartJobOperator
     from airflow_jobs_provider.operators.held import HeldJob
+
+
+# Seconds within which a triggerer that has found nothing on record has written what it begins.
+_CLAIMED_WITHIN = 1.0
 
 
 @dataclass(frozen=True)
@@ -224,9 +230,10 @@ class JobStart:
         if self._label_is_ours:
             sent[COMMENT] = values[str(self._job_type.label)]
         while True:
-            record = self._records.begin(run, sent, self._request)
-            if run is not None:
-                self._call.hold(run, record.started_at)
+            record = self._begin(run, sent)
+            if record is None:
+                self._log.info("another triggerer is at work on this task: its job is looked for")
+                return self.obtain()
             try:
                 started, snapshot = self._call.make(values, record, may_exist=False)
             except AwsApiError as error:
@@ -250,6 +257,26 @@ class JobStart:
             record = self._answered(record, started, snapshot, "started")
             self._held.raise_if_killed()
             return Obtained(started, snapshot, record.started_at)
+
+    def _begin(self, run: JobRun | None, sent: Mapping[str, str]) -> JobRecord | None:
+        """Record that a job is about to be started; ``None`` where another triggerer has begun with it."""
+        self._held.raise_if_killed()
+        # With a token, two that begin at once start one job.
+        has_rivals = self._job_type.token is None and self._records.has_rivals
+        if has_rivals and self._records.is_overtaken():
+            return None
+        record = self._records.begin(run, sent, self._request)
+        if run is not None:
+            self._call.hold(run, record.started_at)
+        if not has_rivals:
+            return record
+        try:
+            # Of two that found nothing, the last to write goes on: the other one sees that after a while.
+            self._held.sleep(_CLAIMED_WITHIN)
+        except TaskKilledError:
+            self._call.nothing_started()
+            raise
+        return None if self._records.is_overtaken() else record
 
     def _answered(self, record: JobRecord, run: JobRun, snapshot: JobSnapshot, verb: str) -> JobRecord:
         """Hold, name and record the job of a start that was answered.

@@ -73,13 +73,17 @@ class XComRecords:
 
     Airflow never answers the triggerer about the task state store. XComs stay when a task is cleared, until
     a worker starts a try, which never happens here; and everybody may write them: what a newer try has
-    written is left alone. Each call costs the triggerer more CPU than one to AWS: none is made that tells
-    nothing new.
+    written is left alone, and what another triggerer has is not forgotten. Each call costs the triggerer more
+    CPU than one to AWS: none is made that tells nothing new.
+
+    :ivar has_begun: something may have been recorded: a job was started, or is about to be.
     """
 
     def __init__(self, ti: Any, tether: Tether) -> None:
         self._ti = ti
         self._tether = tether
+        self.has_begun = False
+        # What is there, as far as this one knows.
         self._known: Mapping[str, Any] | None = None
         self._seen_at = 0.0
 
@@ -103,18 +107,26 @@ class XComRecords:
         # Of a job whose id was chosen before the start, the answer tells nothing new.
         if value["run"] is None or _essence(value) != _essence(self._known):
             self._check()
+            self.has_begun = True
             self._tether.call(lambda: push(self._ti, XCOM_KEY, value))
-        self._known = value
+            self._known = value
 
     def delete(self, _: str) -> None:
-        """Forget the record."""
-        self._check()
+        """Forget the record.
+
+        :raises RuntimeError: where it is not the one that this triggerer has left.
+        """
+        found = record_in(self._find())
+        if found is not None and found != self._known:
+            raise RuntimeError("another triggerer has the task, and has left a record of it")
         self._tether.call(lambda: push(self._ti, XCOM_KEY, nothing_left(self._ti)))
         self._known = None
 
     def _check(self) -> None:
-        if time.monotonic() - self._seen_at < _FRESH:
-            return
+        if time.monotonic() - self._seen_at >= _FRESH:
+            self._find()
+
+    def _find(self) -> Any:
         found = self._tether.call(self._read)
         if (
             isinstance(found, Mapping)
@@ -123,6 +135,7 @@ class XComRecords:
         ):
             raise RuntimeError("the task was cleared: its next try is at work")
         self._seen_at = time.monotonic()
+        return found
 
     async def _read(self) -> Any:
         return await pull(self._ti, XCOM_KEY)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_jobs_provider.task_states import key_in_answer, own_question
+from airflow_jobs_provider.task_states import ENDED, key_in_answer, own_question
 from airflow_jobs_provider.triggers.xcoms import pull
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.run import JobRun
+
+T = TypeVar("T")
 
 # XCom of a start operator: which job it waits for, and for which task instance.
 XCOM_KEY = "aws_job"
@@ -53,20 +55,45 @@ async def still_waits(ti: Any, run: JobRun | None) -> bool:
     Airflow 3.3 calls ``on_kill`` for both (apache/airflow#73454 is to mend it). After a clear the new try may
     be deferred already, on a job of its own: the state alone does not tell, the record in XCom does.
 
-    :param run: its job; ``None`` for one that has not told yet, or does not know yet.
+    :param run: its job; ``None`` for one that has recorded a start, and does not know yet what it started.
+    :raises asyncio.TimeoutError: where Airflow does not answer.
+    """
 
-    An API server that cannot answer, or whose database is away, is asked again: a trigger that moved just
-    before must not end its job for that.
+    async def ask() -> bool:
+        if await _state(ti) != "deferred":
+            return False
+        claimed = await pull(ti, XCOM_KEY)
+        # A task that has started in the triggerer has its whole record there.
+        is_own = bool(claimed) and claimed["ti_id"] == str(ti.id)
+        return is_own and (run is None or bool(claimed["run"] == run.to_json()))
+
+    return await asyncio.wait_for(_until_told(ask), _PATIENCE)
+
+
+async def goes_on_elsewhere(ti: Any) -> bool:
+    """Whether the task of a trigger that has recorded nothing goes on: then it does so without this trigger.
+
+    It has moved, and another triggerer does what this one has not begun; or it was cleared, and the next try
+    sees to what earlier ones have left. What is on record by now tells neither: it is another's, or not yet.
 
     :raises asyncio.TimeoutError: where Airflow does not answer.
     """
-    return await asyncio.wait_for(_until_told(ti, run), _PATIENCE)
+
+    async def ask() -> bool:
+        state = await _state(ti)
+        return state != "deleted" and state not in ENDED
+
+    return await asyncio.wait_for(_until_told(ask), _PATIENCE)
 
 
-async def _until_told(ti: Any, run: JobRun | None) -> bool:
+async def _until_told(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask an API server that cannot answer, or whose database is away, again.
+
+    A trigger that moved just before must not end its job for that.
+    """
     while True:
         try:
-            return await _ask(ti, run)
+            return await ask()
         except Exception as error:
             if _is_final(error):
                 raise
@@ -80,7 +107,7 @@ def _is_final(error: Exception) -> bool:
     return isinstance(status, int) and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
 
 
-async def _ask(ti: Any, run: JobRun | None) -> bool:
+async def _state(ti: Any) -> str:
     from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
@@ -88,10 +115,4 @@ async def _ask(ti: Any, run: JobRun | None) -> bool:
     states = await comms.asend(GetTaskStates(**own_question(ti)))
     if not isinstance(states, TaskStatesResult):
         raise RuntimeError(f"Airflow did not tell the state of the task: {states}")
-    key = key_in_answer(ti.task_id, ti.map_index)
-    if states.task_states.get(ti.run_id, {}).get(key) != "deferred":
-        return False
-    claimed = await pull(ti, XCOM_KEY)
-    # A task that has started in the triggerer has its whole record there.
-    is_own = bool(claimed) and claimed["ti_id"] == str(ti.id)
-    return is_own and (run is None or bool(claimed["run"] == run.to_json()))
+    return str(states.task_states.get(ti.run_id, {}).get(key_in_answer(ti.task_id, ti.map_index), "deleted"))

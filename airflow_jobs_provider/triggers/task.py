@@ -18,7 +18,7 @@ from airflow_jobs_provider.operators.packing import unpack
 from airflow_jobs_provider.triggers.aws_job import CANCEL_PATIENCE, shielded
 from airflow_jobs_provider.triggers.ending import failed, forget_result, succeeded
 from airflow_jobs_provider.triggers.host import context_of
-from airflow_jobs_provider.triggers.ownership import still_waits
+from airflow_jobs_provider.triggers.ownership import goes_on_elsewhere, still_waits
 from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
 from airflow_jobs_provider.waiting import Wait
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from airflow_jobs_provider.operators.triggered import TriggeredOperator
+    from airflow_jobs_provider.triggers.host import XComRecords
 
 
 def _last_reading(error: BaseException) -> dict[str, Any] | None:
@@ -54,6 +55,7 @@ class AwsTaskTrigger(BaseTrigger):
         self._context: Any = None
         self._operator: TriggeredOperator | None = None
         self._tether: Tether | None = None
+        self._records: XComRecords | None = None
         self._work: asyncio.Task[Any] | None = None
         self._waits: BaseTrigger | None = None
         self._is_killed = False
@@ -130,6 +132,7 @@ class AwsTaskTrigger(BaseTrigger):
         :returns: the event of its last wait, or its result.
         """
         context = context_of(operator, self.task_instance, self.timeout_after, tether)
+        self._records = context["task_state_store"]
 
         def begin() -> Any:
             if self._context is not None:
@@ -195,8 +198,10 @@ class AwsTaskTrigger(BaseTrigger):
         await tether.run(lambda: operator.end_earlier(context))
 
     async def _has_moved(self) -> bool:
-        """Whether another triggerer has the task by now."""
+        """Whether what this trigger would do is for others to do: another triggerer, or the next try."""
         try:
+            if self._records is None or not self._records.has_begun:
+                return await goes_on_elsewhere(self.task_instance)
             return await still_waits(self.task_instance, None)
         except Exception as error:  # noqa: BLE001 - whatever it is: a job too few is better than one too many
             self.log.warning("Airflow did not say whether the task still waits, so it does not: %r", error)

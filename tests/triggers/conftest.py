@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_jobs_provider.operators import starting
 from airflow_jobs_provider.triggers import aws_job, lanes, poller
 from tests.conftest import TaskInstance
 from tests.triggers.supervisor import Supervisor, supervise
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 def airflow(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     """Return the supervisor of the triggerer; the emulated AWS comes first."""
     assert aws.jobs() == []
+    # Here, all triggerers are one process.
+    monkeypatch.setattr(starting, "_CLAIMED_WITHIN", 0.1)
     return supervise(monkeypatch)
 
 

@@ -185,16 +185,6 @@ async def test_a_trigger_that_fails_before_it_has_looked_ends_the_earlier_job(
     assert only_job(aws)["status"] == case.cancelled
 
 
-async def test_a_kill_of_what_only_moved_cancels_nothing(
-    case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
-) -> None:
-    """The other triggerer goes on with it."""
-    aws.configure(case.name, duration=60)
-    made = trigger(case.start(**WORKERLESS), ti)
-    await kill(await begun(made, aws), made)
-    assert only_job(aws)["cancels"] == 0
-
-
 async def test_a_kill_after_the_next_try_has_begun_cancels_the_old_job(
     case: Case, aws: Emulator, airflow: Supervisor, ti: TaskInstance
 ) -> None:
