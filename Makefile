@@ -57,7 +57,7 @@ chaos: install ## a longer storm of kills, clears and faults, and its counts (SE
 bench: install ## many waits in one process beside the amazon provider's, an hour (QUICK=1: under three minutes)
 	@$(BIN)/python -m benchmarks $(if $(QUICK),--quick)
 
-bench-tasks: install ## what a task costs a whole Airflow, four ways: half an hour
+bench-tasks: install ## what a task costs a whole Airflow, way by way: half an hour
 	@$(BIN)/python -m benchmarks.tasks
 
 soak: install ## an hour of waits, twenty times as fast: nothing may be left, nothing may grow (five minutes)

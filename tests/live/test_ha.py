@@ -186,8 +186,6 @@ def test_restarts(cells: Cells) -> None:
     airflow = cells.airflow
     worker, deferred, workerless = cells.start_all(*((mode, "") for mode in MATRIX))
     waiting = deferred + workerless
-    kill(airflow, "api-server", "dag-processor")
-    airflow.revive()
 
     def goes_on(cell: Cell) -> None:
         seen = len(cell.readings() + cell.lists())
@@ -195,6 +193,11 @@ def test_restarts(cells: Cells) -> None:
         assert cell.history() == ["running"]
         assert len(cell.tries()) == 1
 
+    for name in ("api-server", "dag-processor"):
+        airflow.restart(name, signal.SIGTERM)
+    cells.each(goes_on, worker + waiting)
+    kill(airflow, "api-server", "dag-processor")
+    airflow.revive()
     cells.each(goes_on, worker + waiting)
     # With the LocalExecutor's scheduler, all that runs in a container or a service dies.
     kill(airflow, "scheduler")
