@@ -37,11 +37,14 @@ class Group:
     most: float
 
 
-def svg(title: str, groups: Sequence[Group]) -> str:
-    """Return a picture."""
+def svg(title: str, groups: Sequence[Group], *, others: str = "the amazon provider") -> str:
+    """Return a picture.
+
+    :param others: whose bars are not ours.
+    """
     parts = [
         _text(16, 26, title, weight="bold"),
-        _text(16, 46, "dark: this provider; light: the amazon provider", colour="#555"),
+        _text(16, 46, f"dark: this provider; light: {others}", colour="#555"),
     ]
     top = 62
     for group in groups:

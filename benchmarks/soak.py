@@ -15,14 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 from airflow_jobs_provider.jobs import JOB_TYPES
 from airflow_jobs_provider.testing import EmulatorClient
+from benchmarks.page import Page, machine
 from benchmarks.runs import emulator
 from benchmarks.scenarios import NEPTUNE, QUICKSIGHT, REGION, Kind
+
+if TYPE_CHECKING:
+    from airflow.triggers.base import BaseTrigger
 
 # Simulated seconds in a second.
 _FASTER = 20.0
@@ -35,6 +39,10 @@ _TARGETS = ((QUICKSIGHT, 10_000), (QUICKSIGHT, 5), (NEPTUNE, 10_000))
 _AFTER = 7.0
 # The share of the time in which the pollers' caches fill, and seconds between two countings from then on.
 _WARM, _EVERY = 0.2, 1.0
+# How often calls go wrong: what expires has the clients replaced.
+_FAULTS = {"expired_token": 0.02, "throttle": 0.02, "drop": 0.02, "server_error": 0.02}
+# Every so many waits are given up on the way, after so many seconds: their tasks were cleared.
+_GIVEN_UP, _PATIENCE = 10, 0.7
 # By how much the median of the last third may exceed that of the first one, and be flat.
 _FLAT = 0.05
 
@@ -45,10 +53,12 @@ Counts = dict[str, float]
 class Found:
     """What was counted: in a poller that lives on, and after the last wait of each stretch.
 
-    :param lost: how many triggers ended without the event that their job has ended.
+    :param given_up: how many waits were cancelled on the way.
+    :param lost: how many of the others ended without the event that their job has ended.
     """
 
     waits: int = 0
+    given_up: int = 0
     lost: int = 0
     alive: list[Counts] = field(default_factory=list)
     left: list[Counts] = field(default_factory=list)
@@ -73,6 +83,9 @@ class Soak:
 
         self.found = Found()
         self._aws = aws
+        for number, operation in enumerate((*QUICKSIGHT.read, *NEPTUNE.read)):
+            for fault, probability in _FAULTS.items():
+                aws.fault(fault, operation=operation, probability=probability, seed=number)
         self._chance, self._process = random.Random(0), psutil.Process()
         self._started = 0
         # One at a time: the connections that are counted are to be the pollers', not these.
@@ -119,9 +132,14 @@ class Soak:
             trigger = AwsJobTrigger(
                 run=run.to_json(), poll_interval=_POLL_INTERVAL, started_at=time.time(), aws_conn_id=None
             )
-            payloads: list[Any] = [event.payload async for event in trigger.run()]
+            waiting = asyncio.create_task(_payload(trigger))
             self.found.waits += 1
-            self.found.lost += not any("snapshot" in payload for payload in payloads)
+            if self._started % _GIVEN_UP == 0:
+                await asyncio.wait((waiting,), timeout=_PATIENCE)
+                self.found.given_up += waiting.cancel()
+                await asyncio.wait((waiting,))
+            else:
+                self.found.lost += "snapshot" not in await waiting
             # The emulated AWS keeps all jobs, and lists them.
             job_type = JOB_TYPES[kind.job_type]
             ids = job_type.request(job_type.describe, run.ids)
@@ -129,6 +147,11 @@ class Soak:
 
     def _beside(self, call: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
         return asyncio.get_running_loop().run_in_executor(self._starts, call, *arguments)
+
+
+async def _payload(trigger: BaseTrigger) -> Any:
+    [event] = [event async for event in trigger.run()]
+    return event.payload
 
 
 async def soak(aws: EmulatorClient, stretches: int, seconds: float) -> Found:
@@ -151,10 +174,14 @@ def report(found: Found, simulated: float) -> str:
     """Return the findings as Markdown."""
     verdict = "none" if not found.lost else "**lost**"
     lines = [
-        f"# {simulated / 60:.0f} simulated minutes of waits",
+        f"## {simulated / 60:.0f} simulated minutes of waits",
         "",
-        f"Made by `make soak`: {found.waits} waits, {_WAITS} at a time, {_FASTER:g} times as fast as real",
-        f"ones; waits that ended without the end of their job: {found.lost} ({verdict}).",
+        "Made by `make soak`.",
+        "",
+        f"{machine()}. {found.waits:,} waits, {_WAITS} at a time, {_FASTER:g} times as fast as real ones;",
+        f"{found.given_up} were given up on the way; of each kind of reading,",
+        f"{' and '.join(f'{share:.0%} met `{name}`' for name, share in _FAULTS.items())}.",
+        f"Waits that ended without the end of their job: {found.lost} ({verdict}).",
         "",
         "Half of the time the pollers always have something to do, and what the process has is counted every",
         f"{_EVERY:g} s:",
@@ -181,11 +208,11 @@ def _compared(counted: Sequence[Counts]) -> list[str]:
 
 
 def main() -> None:
-    """Soak, and write SOAK.md."""
+    """Soak, and write a part of RESULTS.md."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0, help="simulated (default: %(default)s)")
     parser.add_argument("--stretches", type=int, default=12, help="default: %(default)s")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "SOAK.md")
+    parser.add_argument("--out", type=Path, help="folder for the results (default: the repository's)")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="soak-") as home, emulator() as aws:
@@ -199,7 +226,7 @@ def main() -> None:
         )
         found = asyncio.run(soak(aws, options.stretches, options.minutes * 60 / _FASTER))
     text = report(found, options.minutes * 60)
-    options.out.write_text(text)
+    Page.in_folder(options.out).write("make soak", text)
     print(text)
 
 

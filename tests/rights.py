@@ -94,7 +94,7 @@ def _uses_of_operations(job_type: JobType) -> Iterator[tuple[Any, str, str]]:
         yield (
             job_type.results.operation,
             "to fetch rows: `fetch_results`",
-            "the task fails when its query has succeeded; a retry runs no second query",
+            "the task fails when its query has succeeded; a retry that a worker starts runs no second query",
         )
     if job_type.list_jobs is not None:
         for use, without in _uses_of_lists(job_type):

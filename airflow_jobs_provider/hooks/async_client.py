@@ -46,6 +46,8 @@ class AsyncClient:
         self._create = create
         #: Held while it is found out whether the client is to be replaced.
         self.renewing = asyncio.Lock()
+        #: How many clients were replaced.
+        self.retired = 0
         self._opening = asyncio.Lock()
         self._current: Opened | None = None
 
@@ -54,7 +56,8 @@ class AsyncClient:
         """Yield the client, opened by the first call; it stays open until the last user has left it."""
         async with self._opening:
             if self._current is None:
-                self._current = Opened(await asyncio.to_thread(asyncio.run, self._opened()))
+                # Not "asyncio.run, self._opened()": a wait that is cancelled now would leave that unawaited.
+                self._current = Opened(await asyncio.to_thread(lambda: asyncio.run(self._opened())))
                 _spare_the_collector()
             mine = self._current
             mine.users += 1
@@ -65,14 +68,11 @@ class AsyncClient:
             if mine is not self._current and not mine.users:
                 await mine.client.close()
 
-    def is_current(self, opened: Opened) -> bool:
-        """Whether the next call is made with this client."""
-        return opened is self._current
-
-    async def retire(self, opened: Opened) -> None:
+    async def retire(self) -> None:
         """Have the next call open another client; calls under way go on with this one."""
-        self._current = None
-        if not opened.users:
+        self.retired += 1
+        opened, self._current = self._current, None
+        if opened is not None and not opened.users:
             await opened.client.close()
 
     async def close(self) -> None:
@@ -102,12 +102,11 @@ def _spare_the_collector() -> None:
 
 
 class Opened:
-    """A client, how many calls use it, whether AWS has ever answered one, and whose credentials it has."""
+    """A client, how many calls use it, and whose credentials it has."""
 
     def __init__(self, client: Any) -> None:
         self.client = client
         self.users = 0
-        self.was_accepted = False
         self.account: str | None = None
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.hooks import protocol
 from airflow_jobs_provider.hooks.async_client import AsyncClient, Opened, check
-from airflow_jobs_provider.hooks.clients import ClientHook
-from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.hooks.clients import ERRORS, ClientHook, once_more
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -25,6 +22,7 @@ if TYPE_CHECKING:
 
 # The one call that no engine repeats.
 _STS_ATTEMPTS: Any = {"mode": "standard", "total_max_attempts": 4}
+_WHOSE = "sts GetCallerIdentity"
 
 
 class AwsJobHook(ClientHook):
@@ -39,10 +37,9 @@ class AwsJobHook(ClientHook):
     def caller_account(self) -> str:
         """Return the AWS account of the credentials, from STS."""
         try:
-            sts = self._client_of(self._session.client, "sts", None, _STS_ATTEMPTS)
-            return str(sts.get_caller_identity()["Account"])
-        except (ClientError, BotoCoreError) as error:
-            raise self._explained(error, "sts GetCallerIdentity") from error
+            return self._caller_account()
+        except ERRORS as error:
+            raise self._to_raise(error, _WHOSE) from error
 
     def start(self, values: Mapping[str, Any]) -> tuple[JobRun, JobSnapshot]:
         """Start a job.
@@ -76,18 +73,22 @@ class AwsJobHook(ClientHook):
 
     async def aregion(self) -> str:
         """Return the region that the asynchronous client talks to."""
-        try:
-            async with self._async_client() as opened:
-                return str(opened.client.meta.region_name)
-        except (ClientError, BotoCoreError) as error:
-            raise self._explained(error, f"the {self.job_type.service} API") from error
+
+        async def tell(opened: Opened) -> str:
+            return str(opened.client.meta.region_name)
+
+        return await self._with_client(tell, f"the {self.job_type.service} API")
 
     async def acaller_account(self) -> str:
         """Like :meth:`caller_account`, asked once for each client: many tasks share one."""
-        async with self._async_client() as opened, self._asking:
-            if opened.account is None:
-                opened.account = await asyncio.to_thread(self.caller_account)
-            return opened.account
+
+        async def ask(opened: Opened) -> str:
+            async with self._asking:
+                if opened.account is None:
+                    opened.account = await asyncio.to_thread(self._caller_account)
+                return opened.account
+
+        return await self._with_client(ask, _WHOSE)
 
     async def astart(self, job_type: JobType, values: Mapping[str, Any]) -> tuple[JobRun, JobSnapshot]:
         """Like :meth:`start`, of any job type of the service: they share a hook on an event loop."""
@@ -161,48 +162,59 @@ class AwsJobHook(ClientHook):
             return result
 
     def _call(self, call: Call) -> Any:
+        client = self.get_conn()
         try:
-            answer = getattr(self.get_conn(), call.operation.method)(**call.arguments)
-        except (ClientError, BotoCoreError) as error:
-            explained = self._explained(error, call.operation, call.job_type)
-            if self._is_outdated(explained, was_accepted=self._was_accepted):
-                self._forget_client()
-                self._was_accepted = False
-                explained = _once_more(explained)
-            raise explained from error
-        self._was_accepted = True
+            answer = getattr(client, call.operation.method)(**call.arguments)
+        except ERRORS as error:
+            raise self._to_raise(error, call.operation, call.job_type) from error
+        self._accepted()
         return answer
+
+    def _caller_account(self) -> str:
+        sts = self._client_of(self._session.client, "sts", None, _STS_ATTEMPTS)
+        return str(sts.get_caller_identity()["Account"])
 
     async def _acall(self, call: Call) -> Any:
-        opened = None
+        async def ask(opened: Opened) -> Any:
+            if call.operation is call.job_type.start:
+                check(opened.client, call.operation.api_name, call.arguments)
+            answer = await getattr(opened.client, call.operation.method)(**call.arguments)
+            self._accepted()
+            return answer
+
+        return await self._with_client(ask, call.operation, call.job_type)
+
+    async def _with_client(
+        self,
+        work: Callable[[Opened], Awaitable[T]],
+        operation: Operation | str,
+        job_type: JobType | None = None,
+    ) -> T:
+        """Use the asynchronous client, which may be opened for that: a role is assumed then.
+
+        :param work: uses it.
+        :param operation: what errors are about.
+        """
+        retired = self._async_client.retired
         try:
             async with self._async_client() as opened:
-                if call.operation is call.job_type.start:
-                    check(opened.client, call.operation.api_name, call.arguments)
-                answer = await getattr(opened.client, call.operation.method)(**call.arguments)
-        except (ClientError, BotoCoreError) as error:
-            explained = self._explained(error, call.operation, call.job_type)
-            if opened is not None and await self._may_be_answered(opened, explained):
-                explained = _once_more(explained)
+                return await work(opened)
+        except ERRORS as error:
+            explained = self._explained(error, operation, job_type)
+            if await self._may_be_answered(retired, explained):
+                explained = once_more(explained)
             raise explained from error
-        opened.was_accepted = True
-        return answer
 
-    async def _may_be_answered(self, opened: Opened, error: AwsApiError) -> bool:
-        """Whether the next call may have an answer where this one had an error; renews an outdated client."""
+    async def _may_be_answered(self, retired: int, error: AwsApiError) -> bool:
+        """Whether the next call may have an answer where this one had an error; renews an outdated client.
+
+        :param retired: how many clients had been replaced when the call was about to be made.
+        """
         # One after the other: all calls of an outdated client fail, and only the first one's look finds why.
         async with self._async_client.renewing:
-            if self._async_client.is_current(opened):
-                if not await asyncio.to_thread(self._is_outdated, error, was_accepted=opened.was_accepted):
-                    return self._may_lack_its_connection(error)
-                await self._async_client.retire(opened)
+            if self._async_client.retired == retired:
+                if not await asyncio.to_thread(self._is_outdated, error):
+                    return self._may_be_replaced(error) or self._may_lack_its_connection(error)
+                self._forget_client()
+                await self._async_client.retire()
             return True
-
-
-def _once_more(error: AwsApiError) -> AwsApiError:
-    """Return an error that may pass: a later call is made with another client."""
-    if error.is_transient:
-        return error
-    again = AwsApiError(f"{error} (another client is made)", meaning=ErrorKind.REJECTED, code=error.code)
-    again.__cause__ = error.__cause__
-    return again

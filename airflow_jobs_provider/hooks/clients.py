@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 # QuickSight's daily quota (LimitExceededException) for a throttle.
 _ONE_ATTEMPT: Any = {"mode": "standard", "total_max_attempts": 1}
 
+#: What a call may end with. The last two come from whoever gives out credentials where that is not AWS: a
+#: role's identity provider cannot be reached (``requests``), or gives out what is expired already.
+ERRORS = (ClientError, BotoCoreError, OSError, RuntimeError)
+# Those of them that stay: a file of certificates or tokens that is not there, a method that does not exist.
+_MISTAKES = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError, NotImplementedError)
+
 # Without a connection, or without credentials, nothing was sent.
 _NOT_SENT = (ConnectionError, CredentialRetrievalError, MetadataRetrievalError)
 _UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
@@ -49,6 +55,9 @@ _AGAIN = 10.0
 # Seconds in which a connection that Airflow does not find may be one that it cannot read now: its secrets
 # backends say the same where the API server is away.
 _MISSING = 60.0
+# Seconds in which credentials that AWS has taken, and refuses now, may be about to be replaced by others: the
+# old key is deleted before the connection is edited, or AWS does not know the new one everywhere yet.
+_REPLACED = 60.0
 
 
 # Reads the connection anew.
@@ -84,8 +93,9 @@ class ClientHook(AwsBaseHook):
         )
         self.job_type = job_type
         self._may_ask_airflow = True
-        # Whether AWS has ever answered the synchronous client.
+        # Whether AWS has ever taken the credentials, and since when it refuses them.
         self._was_accepted = False
+        self._refused_at: float | None = None
         self._looked_at = self._renewed_at = -_AGAIN
         self._made_at = time.monotonic()
 
@@ -119,14 +129,20 @@ class ClientHook(AwsBaseHook):
             )
         return found
 
+    def get_conn(self) -> Any:
+        """Return the synchronous client, made by the first call.
+
+        :raises AwsApiError: where that takes an answer of AWS, or of who gives out credentials: for a role.
+        """
+        try:
+            return super().get_conn()
+        except ERRORS as error:
+            raise self._to_raise(error, f"the {self.job_type.service} API") from error
+
     @cached_property
     def region(self) -> str:
         """The region that the client talks to."""
-        try:
-            client: Any = self.get_conn()
-            return str(client.meta.region_name)
-        except (ClientError, BotoCoreError) as error:
-            raise self._explained(error, f"the {self.job_type.service} API") from error
+        return str(self.get_conn().meta.region_name)
 
     @property
     def client_in_use(self) -> Any:
@@ -162,35 +178,45 @@ class ClientHook(AwsBaseHook):
             verify=self.verify,
         )
 
-    def _is_outdated(self, error: AwsApiError, *, was_accepted: bool) -> bool:
+    def _accepted(self) -> None:
+        """Take note that AWS has answered."""
+        self._was_accepted = True
+        self._refused_at = None
+
+    def _is_outdated(self, error: AwsApiError) -> bool:
         """Whether a client that is made now may have an answer where another one had an error; may block.
 
         A client lives for as long as anybody waits, which may be months. Meanwhile its credentials run out,
         or are replaced and deleted, and the connection is edited: another key, role, account or endpoint.
-
-        :param was_accepted: whether AWS has ever answered this client.
         """
         if not self._may_ask_airflow:
             return False
         now = time.monotonic()
         # Boto looks for credentials once. Where they come from (a machine's metadata, say) may have been away
-        # then, and as long as anybody waits, the client without any would be everybody's.
-        if error.code in EXPIRED or isinstance(error.__cause__, NoCredentialsError):
+        # then, and as long as anybody waits, the client without any would be everybody's. Those that are
+        # replaced may not come by way of the connection: a credentials file is read once, too.
+        missing = error.code in EXPIRED or isinstance(error.__cause__, NoCredentialsError)
+        if missing or self._may_be_replaced(error):
             due = now - self._renewed_at >= _AGAIN
             if due:
                 self._renewed_at = now
                 self._read_connection()
             return due
-        if error.code in REFUSED and was_accepted:
-            # Replaced, and perhaps not by way of the connection: a credentials file is read once.
-            self._read_connection()
-            return True
         unreachable = isinstance(error.__cause__, BotoCoreError)
         refused = error.meaning in (ErrorKind.FATAL, ErrorKind.NOT_FOUND)
         if now - self._looked_at < _AGAIN or not (unreachable or refused):
             return False
         self._looked_at = now
         return self._read_connection()
+
+    def _may_be_replaced(self, error: AwsApiError) -> bool:
+        """Whether credentials that AWS has taken are refused, and have not been for long."""
+        if error.code not in REFUSED or not self._was_accepted or not self._may_ask_airflow:
+            return False
+        now = time.monotonic()
+        if self._refused_at is None:
+            self._refused_at = now
+        return now - self._refused_at < _REPLACED
 
     def _may_lack_its_connection(self, error: AwsApiError) -> bool:
         """Whether a refusal may be for want of a connection that could only not be read: in the first minute.
@@ -222,9 +248,20 @@ class ClientHook(AwsBaseHook):
         for cached in ("conn", "_session"):
             self.__dict__.pop(cached, None)
 
+    def _to_raise(
+        self, error: Exception, operation: Operation | str, job_type: JobType | None = None
+    ) -> AwsApiError:
+        """Return what an error of the synchronous client means, and forget the client if it is outdated."""
+        explained = self._explained(error, operation, job_type)
+        if self._is_outdated(explained):
+            self._forget_client()
+        elif not self._may_be_replaced(explained):
+            return explained
+        return once_more(explained)
+
     def _explained(
         self,
-        error: ClientError | BotoCoreError,
+        error: Exception,
         operation: Operation | str,
         job_type: JobType | None = None,
     ) -> AwsApiError:
@@ -247,7 +284,7 @@ class ClientHook(AwsBaseHook):
                 kind = ErrorKind.FATAL if _UNTRUSTED in str(error) else ErrorKind.TRANSIENT
             elif isinstance(error, _NOT_SENT):
                 kind = ErrorKind.REJECTED
-            elif isinstance(error, HTTPClientError):
+            elif isinstance(error, HTTPClientError) or not isinstance(error, (BotoCoreError, *_MISTAKES)):
                 kind = ErrorKind.TRANSIENT
             message = f"{where} could not be called: {code}: {str(error).rstrip('. ')}"
         if what_to_do := self._advice(
@@ -270,6 +307,15 @@ class ClientHook(AwsBaseHook):
             conn_exists=known is None or bool(known),
             region=self._region_name or getattr(known, "region_name", None) or getenv("AWS_DEFAULT_REGION"),
         )
+
+
+def once_more(error: AwsApiError) -> AwsApiError:
+    """Return an error that may pass: a later call is made with another client."""
+    if error.is_transient:
+        return error
+    again = AwsApiError(f"{error} (another client is made)", meaning=ErrorKind.REJECTED, code=error.code)
+    again.__cause__ = error.__cause__
+    return again
 
 
 def _content(connection: Any) -> tuple[Any, ...]:

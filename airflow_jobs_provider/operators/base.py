@@ -115,6 +115,8 @@ class StartJobOperator(LineageOperator):
         waited = self.resumed(event, wait)
         self._held = HeldJob(self.log, killed=self._killed_early)
         try:
+            if not self.tells(event, waited.run):
+                self._answer_for(waited)
             snapshot = self.read_event(event, waited, self._held.sleep)
             if snapshot is None:
                 raise self.timed_out(waited.run)
@@ -125,6 +127,7 @@ class StartJobOperator(LineageOperator):
         except BaseException:
             self._abandon(records, waited)
             raise
+        self._held.release()
         return self._finish(records, waited.run, snapshot)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -145,6 +148,8 @@ class StartJobOperator(LineageOperator):
                 self.end_earlier(context)
             return super().resume_execution(next_method, next_kwargs, context)
         self.known_job = record.run
+        wait = Wait(record.run, record.started_at, self.cancel_on_kill)
+        self._answer_for(wait)
         try:
             snapshot = self.look(record.run, record.started_at, PATIENCE, self._held.sleep)
         except AwsJobError as error:
@@ -152,8 +157,9 @@ class StartJobOperator(LineageOperator):
         else:
             if self.is_done(snapshot):
                 self.log.warning("the wait broke off, but %s has ended", name(record.run))
+                self._held.release()
                 return self._finish(records, record.run, snapshot)
-        self._abandon(records, Wait(record.run, record.started_at, self.cancel_on_kill))
+        self._abandon(records, wait)
         if self.start_from_trigger and (next_kwargs or {}).get("error") == _TIMED_OUT:
             # Airflow's time-out of such a deferral is the task's own.
             raise self.timed_out(record.run)
@@ -174,10 +180,11 @@ class StartJobOperator(LineageOperator):
         else:
             self._killed_early = True
 
-    def end_earlier(self, context: Context) -> None:
+    def end_earlier(self, context: Context, *, own: bool = True) -> None:
         """Cancel the job that an earlier try has left, where this one ends before it has begun.
 
         :param context: the try's.
+        :param own: cancel this try's own job, too, which it has forgotten with its triggerer.
         """
         try:
             records = JobRecordStore(context, self)
@@ -187,6 +194,8 @@ class StartJobOperator(LineageOperator):
             return
         if record is None or record.run is None or record.succeeded:
             return
+        if not own and record.is_of(context["ti"]):
+            return
         self.log.info("%s of try %d is nobody's any more", name(record.run), record.try_number)
         self._abandon(records, Wait(record.run, record.started_at, self.cancel_on_kill))
 
@@ -195,7 +204,13 @@ class StartJobOperator(LineageOperator):
         return None if self._held is None else self._held.what
 
     def process_ends(self, ti: Any) -> None:
-        """See to the job if Airflow did not take the deferral: the triggerer will never hear of it."""
+        """See to the job if Airflow did not take the deferral: the triggerer will never hear of it.
+
+        And to an earlier one, if the task has failed before its first line, in a template say, and is not
+        tried again.
+        """
+        if self._held is None and ti.state == "failed":
+            self.end_earlier(ti.get_template_context())
         if self._handed_over is None or self._held is None:
             return
         records, wait = self._handed_over
@@ -207,7 +222,7 @@ class StartJobOperator(LineageOperator):
             return
         if ended is not None:
             self.log.warning("the task is %s, not deferred: nobody waits for %s", ended, name(wait.run))
-            self._held.take(wait.run, wait.started_at, self.hook_for(wait.run))
+            self._answer_for(wait)
             self._abandon(records, wait)
 
     def target_busy(
@@ -270,6 +285,11 @@ class StartJobOperator(LineageOperator):
             raise
         held.release()
         return self._finish(records, job.run, snapshot)
+
+    def _answer_for(self, wait: Wait) -> None:
+        """Have a kill end the job, while this process is inside a call of AWS, too."""
+        if self._held is not None and wait.cancel_on_kill:
+            self._held.take(wait.run, wait.started_at, self.hook_for(wait.run))
 
     def _own_record(self, context: Context, records: JobRecordStore, held: HeldJob) -> JobRecord | None:
         """Return what this very try has recorded, before it broke off."""

@@ -98,17 +98,23 @@ class DeferringOperator(TriggeredOperator):
         :raises AwsJobError: where the trigger could not read the job.
         """
         run = wait.run
-        if not isinstance(event, Mapping) or event.get("run") != run.to_json():
+        if not self.tells(event, run):
             # On SQLite, Airflow's table of triggers has no AUTOINCREMENT, so that a new trigger gets the id
             # of a deleted one: another task's event can come here.
             self.log.warning("the event is not about %s; looking at the job itself", name(run))
             return self.look(run, wait.started_at, sleep=sleep)
+        assert event is not None  # noqa: S101 - it tells
         if "error" in event:
             meaning = ErrorKind(event["meaning"])
             if meaning is ErrorKind.NOT_FOUND:
                 raise JobNotFoundError(event["error"], run=run, code=event["code"])
             raise AwsApiError(event["error"], meaning=meaning, code=event["code"], run=run)
         return JobSnapshot.from_json(event["snapshot"]) if "snapshot" in event else None
+
+    @staticmethod
+    def tells(event: Mapping[str, Any] | None, run: JobRun) -> bool:
+        """Whether a trigger's event is about a job."""
+        return isinstance(event, Mapping) and event.get("run") == run.to_json()
 
     def is_done(self, snapshot: JobSnapshot) -> bool:
         """Whether there is nothing more to wait for, or nothing that is worth another wait."""

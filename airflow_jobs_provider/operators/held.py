@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from airflow_jobs_provider.exceptions import AwsJobError, TaskKilledError, name, not_cancelled
+from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError, TaskKilledError, name, not_cancelled
 from airflow_jobs_provider.jobs.run import JobRun
 from airflow_jobs_provider.operators.unanswered import UnansweredStart
 from airflow_jobs_provider.steps import drive
@@ -62,12 +63,18 @@ class HeldJob:
     def take(self, run: JobRun, started_at: float, hook: JobHook) -> None:
         """Answer for a job from now on.
 
+        Where no client can be made now, the calls that follow say why, and a kill is made up for when the
+        task's code ends.
+
         :param hook: talks to the job's region.
         """
-        if run != self.run or started_at != self.started_at:
-            self._killer = _Killer(self._twin(hook), started_at, run)
+        is_known = run == self.run and started_at == self.started_at
         self.run, self.started_at, self._hook = run, started_at, hook
         self._start = None
+        if not is_known:
+            self._killer = None
+            with suppress(AwsApiError):
+                self._killer = _Killer(self._twin(hook), started_at, run)
 
     def release(self) -> None:
         """Answer for no job any more: it has ended, or another process has it."""

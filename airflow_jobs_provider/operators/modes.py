@@ -45,17 +45,24 @@ def check_importable(cls: type) -> None:
 def needs_worker(operator: TriggeredOperator) -> list[str]:
     """Return which ends of a task are left to a worker, although the trigger could end it.
 
-    A failure that a policy, an e-mail or ``never_fail`` deals with; a result that others are mapped over.
+    A failure that a policy, an e-mail, ``never_fail`` or a DAG's ``fail_fast`` deals with; a result that is
+    the DAG's, or that others are mapped over.
     """
-    ends = []
-    if operator.retry_policy is not None or operator.email or getattr(operator, "never_fail", False):
+    dag, ends = dag_of(operator), []
+    never_fail, fail_fast = getattr(operator, "never_fail", False), getattr(dag, "fail_fast", False)
+    if operator.retry_policy is not None or operator.email or never_fail or fail_fast:
         ends.append(FAILURE)
-    if dag_of(operator) is not None and any(True for _ in operator.iter_mapped_dependants()):
+    is_mapped_over = dag is not None and any(True for _ in operator.iter_mapped_dependants())
+    if is_mapped_over or getattr(operator, "returns_dag_result", False):
         ends.append(SUCCESS)
     return ends
 
 
 def _at_the_start(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
+    if getattr(operator, "_BaseOperator__from_mapped", False):  # a worker has it
+        return
+    if operator.run_as_user:
+        yield "run_as_user", "the triggerer runs all tasks as one user"
     if operator.on_execute_callback:
         yield "on_execute_callback", "Airflow calls it in workers only"
     if _has_password(operator.botocore_config):
@@ -65,9 +72,6 @@ def _at_the_start(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
         )
     if operator._pre_execute_hook or _is_overridden(operator, "pre_execute"):  # noqa: SLF001
         yield "pre_execute", "Airflow calls it in workers only"
-
-    if getattr(operator, "_BaseOperator__from_mapped", False):  # a worker has it
-        return
     for field in operator.template_fields:
         value = getattr(operator, field, None)
         yield from problems(field, value)

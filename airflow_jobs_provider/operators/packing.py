@@ -5,16 +5,20 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import logging
 from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from airflow.sdk.bases.sensor import BaseSensorOperator
+from airflow.sdk.definitions._internal.contextmanager import DagContext
 
 from airflow_jobs_provider.operators.connected import AwsOperator
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.operators.triggered import TriggeredOperator
+
+_log = logging.getLogger(__name__)
 
 # Arguments of Airflow's own that matter there. The modes are set apart: they were checked at DAG parse.
 _AIRFLOWS = ("task_id", "do_xcom_push", "execution_timeout")
@@ -47,6 +51,25 @@ def pack(operator: TriggeredOperator, *, is_rendered: bool = True) -> str:
         ) from error
 
 
+def check_unpacks(operator: TriggeredOperator, packed: str) -> None:
+    """Refuse, when a DAG was parsed, an operator of which no copy can be made.
+
+    :raises ValueError: where its class does not take its arguments by the names of its attributes.
+    """
+    if DagContext.get_current() is not None:
+        return  # not parsed yet: a copy would be another task of the DAG
+    try:
+        unpack(packed)
+    except TypeError as error:
+        raise ValueError(
+            f"the triggerer cannot make this {type(operator).__name__} anew: {error}. Let its __init__ take"
+            " each argument that it hands on (a default serves as well as a fixed value), or leave"
+            " start_from_trigger and end_from_trigger out"
+        ) from error
+    except Exception as error:  # noqa: BLE001 - what has no value yet, another task's result say
+        _log.debug("the copy is made when all is known: %r", error)
+
+
 def unpack(packed: str) -> TriggeredOperator:
     """Return the operator that :func:`pack` was given: a copy without a DAG around it."""
     data = json.loads(packed)
@@ -68,7 +91,8 @@ def _own_arguments(cls: type[TriggeredOperator]) -> tuple[str, ...]:
         for each in cls.__mro__
         if "__init__" in vars(each) and (issubclass(each, AwsOperator) or each is BaseSensorOperator)
         for name, parameter in inspect.signature(each).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY and name not in (*_AIRFLOWS, *_APART)
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and name not in (*_AIRFLOWS, *_APART)
     )
 
 

@@ -20,7 +20,8 @@ class QueryResults(AwsJobOperator):
 
     :param fetch_results: put the rows into the result, as ``rows``: a list of dicts, all values strings.
     :param max_result_rows: how many that may be; a query that finds more fails its task.
-    :raises ResultTooLargeError: the query has found more; it is not run again by a retry.
+    :raises ResultTooLargeError: the query has found more; it is not run again by a retry, unless
+        that starts in the triggerer.
     """
 
     def __init__(self, *, fetch_results: bool = False, max_result_rows: int = 1000, **kwargs: Any) -> None:

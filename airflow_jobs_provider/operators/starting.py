@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.operators.held import HeldJob
 
 
+# Seconds until what a start needs of AWS is asked for again; twice as many the next time.
+_PAUSE = 1.0
 # Seconds within which a triggerer that has found nothing on record has written what it begins.
 _CLAIMED_WITHIN = 1.0
 
@@ -86,7 +89,7 @@ class JobStart:
         if record is not None and record.run is not None:
             # Whatever fails from here on, the earlier try's job must not be forgotten.
             self._call.hold(record.run, record.started_at)
-        self._prepare()
+        self._prepare(math.inf if self._held.run is not None else PATIENCE)
         if record is not None:
             earlier = EarlierJob(
                 record, self._operator, self._records, self._held, self._context, self._request
@@ -127,25 +130,21 @@ class JobStart:
         return record
 
     def _own_lost(self, record: JobRecord) -> JobRun | None:
-        self._prepare()
+        self._prepare(PATIENCE)
         # A repeated token starts what is cancelled then. Without one, only a list can tell.
         if self._job_type.token is None and not self._can_look_for_lost(record):
             return None
         return self._learn(record, {**self._values, **record.sent}, LISTED_WITHIN)
 
-    def _prepare(self) -> None:
+    def _prepare(self, patience: float) -> None:
         """Set what is asked for: the author's parameters, and those that we derive.
 
+        :param patience: seconds in which errors that may pass are survived, of STS for one: a job of an
+            earlier try is not to end for them.
         :raises AwsApiError: where that takes an answer of AWS, or a region, and there is none.
         """
         job_type, ti = self._job_type, self._context["ti"]
-        try:
-            values = self._operator.parameters(job_type.start)
-            region = self._operator.hook.region
-        except AwsApiError as error:
-            asked = {key: getattr(self._operator, key) for key in job_type.start.parameters}
-            what = f"a job on {job_type.describe_target(asked)} could not be started"
-            raise about(what, error) from error.__cause__
+        values, region = self._asked(patience)
         if job_type.token is not None and values[job_type.token] is None:
             mark = mark_for(self._operator, ti, job_type.token, job_type.token_lengths[1])
             values[job_type.token] = mark or derive_token(ti, job_type.token_lengths)
@@ -157,6 +156,22 @@ class JobStart:
         asked_for = {key: value for key, value in values.items() if key not in job_type.derived}
         self._values = values
         self._request = fingerprint({**asked_for, "job_type": job_type.name, "region_name": region})
+
+    def _asked(self, patience: float) -> tuple[dict[str, Any], str]:
+        """Return the author's parameters, and the region."""
+        job_type, end, pause = self._job_type, time.time() + patience, _PAUSE
+        while True:
+            try:
+                return self._operator.parameters(job_type.start), self._operator.hook.region
+            except AwsApiError as error:
+                if error.is_transient and time.time() + pause < end:
+                    self._log.warning("could not start, trying again: %s", error)
+                else:
+                    asked = {key: getattr(self._operator, key) for key in job_type.start.parameters}
+                    what = f"a job on {job_type.describe_target(asked)} could not be started"
+                    raise about(what, error) from error.__cause__
+            self._held.sleep(pause)
+            pause = min(2 * pause, 30.0)
 
     def _can_ask_again(self, earlier: EarlierJob) -> bool:
         """Whether a start that was never answered can be repeated, to learn which job it has started."""

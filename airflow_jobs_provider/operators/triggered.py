@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_jobs_provider.operators.checks import check_flags
 from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
 from airflow_jobs_provider.operators.modes import MODES, check_modes, needs_worker
-from airflow_jobs_provider.operators.packing import pack
+from airflow_jobs_provider.operators.packing import check_unpacks, pack
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
@@ -92,7 +92,7 @@ class TriggeredOperator(AwsJobOperator):
         check_modes(self)
         if self.start_from_trigger or self.end_from_trigger:
             # Now, and not when the DAG is serialized, or the job has started.
-            pack(self, is_rendered=self.start_from_trigger)
+            check_unpacks(self, pack(self, is_rendered=self.start_from_trigger))
 
     @property
     def start_timeout(self) -> timedelta | None:
@@ -118,7 +118,7 @@ class TriggeredOperator(AwsJobOperator):
         """
         return self.execute(context)
 
-    def end_earlier(self, context: Context) -> None:
+    def end_earlier(self, context: Context, *, own: bool = True) -> None:
         """See to the job of an earlier try, where this one ends before it has begun."""
 
     def answers_for(self) -> JobRun | UnansweredStart | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEvent
 
 from airflow_jobs_provider.exceptions import AwsJobError
+from airflow_jobs_provider.jobs.run import JobState
 from airflow_jobs_provider.operators.modes import FAILURE, SUCCESS
 from airflow_jobs_provider.operators.packing import unpack
 from airflow_jobs_provider.triggers.tether import Tether, lend_hooks
@@ -35,6 +36,10 @@ async def ended(packed: str, ti: Any, run: JobRun, snapshot: JobSnapshot, log: L
         lend_hooks(operator, tether)
         result = await tether.run(lambda: operator.conclude(run, snapshot))
     except AwsJobError as error:
+        if snapshot.state is JobState.SUCCEEDED:
+            # The worker has it forgotten: else the next try would take a job over that is not good enough.
+            log.info("a worker ends the task: %s", error)
+            return None
         return failed(operator, error, log)
     except Exception as error:  # noqa: BLE001 - whatever it is, the job has ended: a broken trigger says less
         log.warning("a worker ends the task: %r", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from airflow_jobs_provider.jobs.run import JobSnapshot
 if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.triggers.waiter import Waiter
+
+_log = logging.getLogger(__name__)
 
 # A list pays from so many readings a page on: it brings more bytes than a single reading does, and what it
 # shows as ended may have to be read singly all the same.
@@ -45,7 +48,7 @@ class Group:
         self.can_be_listed = True
         #: How often its list was throttled, one time after the other.
         self.throttled = 0
-        #: How many pages it took the last time.
+        #: Up to which page somebody's job was found the last time.
         self.pages = 1
         #: Until when it is not listed (seconds of the loop's clock).
         self.given_up_until = 0.0
@@ -106,6 +109,7 @@ class Turn:
 
     def __init__(self, group: Group) -> None:
         self.pages = 0
+        self._useful = 1
         self._group = group
         self._asked, group.asked = group.asked & group.members, set()
         now = asyncio.get_running_loop().time()
@@ -136,7 +140,9 @@ class Turn:
         for record in records:
             for waiter in self._group.waiting_for(record):
                 self._shown[waiter] = record
-                self._missing.discard(waiter)
+                if waiter in self._missing:
+                    self._missing.discard(waiter)
+                    self._useful = self.pages
                 asked = waiter in self._asked or waiter in self._group.asked
                 if asked or waiter.would_read_soon(now):
                     self._asked.discard(waiter)
@@ -155,7 +161,9 @@ class Turn:
         for a few would follow at once, and another one for those who ask during that one.
         """
         if self.pages:
-            self._group.pages = self.pages
+            # Not those that were read in vain, for jobs that are not listed yet: with so many pages no list
+            # might ever pay again.
+            self._group.pages = self._useful
             self._group.saved(self._readers - len(self._missing) - self.pages)
         for waiter in self._asked:
             waiter.told(None)
@@ -164,10 +172,14 @@ class Turn:
             waiter.told(self._reading(waiter))
 
     def _reading(self, waiter: Waiter) -> JobSnapshot | None:
-        """Return what was shown of a job, or ``None`` where that is not all."""
+        """Return what was shown of a job, or ``None`` where that is not all, or makes no sense."""
         record = self._shown[waiter]
         if waiter.listed is None or waiter.listed[0] != record:
-            waiter.listed = (record, job_type_of(waiter.run).read_record(record, brief=True))
+            try:
+                waiter.listed = (record, job_type_of(waiter.run).read_record(record, brief=True))
+            except Exception as error:  # noqa: BLE001 - of one record: the others' waits are not to hang for it
+                _log.debug("what a list shows of a job cannot be read: %r", error)
+                return None
         snapshot = waiter.listed[1]
         tells_all = self._group.overview.complete or (snapshot.known and not snapshot.state.is_over)
         return snapshot if tells_all else None

@@ -97,6 +97,14 @@ class Lane:
         if self._worker is None:
             self._worker = self._start(self._run())
 
+    async def next_turn(self) -> None:
+        """Wait, in work that is under way, until it may make another call; others make theirs meanwhile."""
+        self._slots.release()
+        try:
+            await self.bucket.take()
+        finally:
+            await self._slots.acquire()
+
     async def close(self) -> None:
         """Stop, and have what is under way stopped."""
         self._queue.clear()

@@ -172,21 +172,21 @@ class Poller:
             self._put(group)
 
     async def _list(self, group: Group, turn: Turn) -> None:
-        bucket = self._lane(group.operation).bucket
+        lane = self._lane(group.operation)
         token: str | None = None
         try:
             while turn.goes_on:
                 if turn.pages:
-                    await bucket.take()
+                    await lane.next_turn()
                 hook = await self.hook()
                 page = await hook.aread_page(group.operation, group.values, token)
-                bucket.answered()
+                lane.bucket.answered()
                 group.throttled = 0
                 turn.saw(page.items, last=page.token is None)
                 token = page.token
         except AwsApiError as error:
             if error.code in THROTTLES:
-                bucket.throttled()
+                lane.bucket.throttled()
                 group.throttled += 1
                 # To read them singly instead would be twenty calls for one.
                 if group.throttled <= PATIENCE:

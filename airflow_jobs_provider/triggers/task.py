@@ -96,7 +96,11 @@ class AwsTaskTrigger(BaseTrigger):
             self._tether.let_go()
 
     async def _outcome(self) -> TriggerEvent:
-        operator = self._operator = unpack(self.packed)
+        try:
+            operator = self._operator = unpack(self.packed)
+        except Exception as error:  # noqa: BLE001 - the triggerer may be another installation than workers
+            self.log.warning("a worker goes on: this triggerer cannot make the operator: %r", error)
+            return TriggerEvent(None)  # type: ignore[no-untyped-call]
         fields = (getattr(operator, field, None) for field in operator.template_fields)
         if self._context is None and not all(map(is_literal, fields)):
             # The DAG has changed since: Airflow knows no task any more that starts here.
@@ -140,7 +144,8 @@ class AwsTaskTrigger(BaseTrigger):
                 try:
                     operator.render_template_fields(self._context, create_template_env())
                 except Exception:
-                    operator.end_earlier(context)
+                    # A worker goes on. It finds what this try itself has started before its triggerer died.
+                    operator.end_earlier(context, own=False)
                     raise
             # As the task runner does: Airflow warns of an operator that is executed elsewhere.
             ExecutorSafeguard.tracker.set(operator)

@@ -100,8 +100,13 @@ class Waiter:
         return self._reading
 
     def _give_up(self) -> None:
-        """Have the wait end with :class:`DeadlinePassedError` as soon as it waits for a reading."""
+        """Have the wait end with :class:`DeadlinePassedError` as soon as it waits for a reading.
+
+        One that sleeps on, as the next list is to tell it of its job, does so now.
+        """
         self._is_late = True
+        if self._timer is None:
+            self._wake()
         if self._reading is not None and not self._reading.done():
             late = DeadlinePassedError(f"{name(self.run)} has not ended in time", run=self.run)
             self._reading.set_exception(late)
@@ -173,7 +178,8 @@ class Waiter:
             return
         # What a list has shown the last time, it probably shows again: nothing to wake the wait for.
         listed = self._last is not None and self.listed is not None and self._last is self.listed[1]
-        if not (listed and self._anew is not None and self._poller.ask(self)):
+        sleeps_on = listed and not self._is_late and self._anew is not None
+        if not (sleeps_on and self._poller.ask(self)):
             self._wake()
 
     def _wake(self) -> None:

@@ -60,6 +60,12 @@ def answer(request: pytest.FixtureRequest) -> tuple[str, str, str]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have credentials that are refused after all be of no use any more: others are waited for a minute."""
+    monkeypatch.setattr("airflow_jobs_provider.hooks.clients._REPLACED", 0.0)
+
+
 def let_fail(aws: Emulator, case: Case, operation: Any, code: str, message: str) -> None:
     """Have the emulator answer a call so."""
     service = case.job_type.service

@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import requests
+from airflow.providers.amazon.aws.hooks.base_aws import BaseSessionFactory
 
 from airflow_jobs_provider.exceptions import AwsApiError
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
 from airflow_jobs_provider.jobs.errors import ErrorKind
+from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
+from tests.cases import ROLE
 from tests.conftest import Context
 
 if TYPE_CHECKING:
@@ -154,9 +158,123 @@ async def test_a_credentials_file_that_was_rewritten(
         aws.fault("error", code="InvalidClientTokenId", operation=case.job_type.describe.api_name, times=2)
         assert (await side.fails(run)).meaning is ErrorKind.REJECTED
         assert await side.key() == "new-key"
-        # If they are refused as well, that is that.
-        assert (await side.fails(run)).meaning is ErrorKind.FATAL
+        # AWS may not know them everywhere yet.
+        assert (await side.fails(run)).meaning is ErrorKind.REJECTED
         await side.read(run)
+
+
+async def test_credentials_that_are_replaced_later(
+    case: Case,
+    aws: Emulator,
+    run: JobRun,
+    connect: Callable[[str], None],
+    deferred: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The old key may be deleted before the connection is edited; if it never is, that is that."""
+    side = _side(case, deferred=deferred)
+    async with side.hook:
+        await side.read(run)
+        aws.fault("error", code="InvalidClientTokenId", operation=case.job_type.describe.api_name)
+        for _ in range(3):
+            assert (await side.fails(run)).meaning is ErrorKind.REJECTED
+        monkeypatch.setattr("airflow_jobs_provider.hooks.clients._REPLACED", 0.0)
+        assert (await side.fails(run)).meaning is ErrorKind.FATAL
+        connect("new-key")
+        monkeypatch.setattr("airflow_jobs_provider.hooks.clients._AGAIN", 0.0)
+        assert (await side.fails(run)).meaning is ErrorKind.REJECTED
+        aws.clear_faults()
+        await side.read(run)
+        assert await side.key() == "new-key"
+
+
+@pytest.fixture
+def role(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return what edits the connection ``aws_jobs``: another access key, which assumes a role."""
+
+    def edit(key: str) -> None:
+        extra = {"region_name": "eu-west-1", "role_arn": ROLE}
+        told = {"conn_type": "aws", "login": key, "password": "secret", "extra": extra}
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_JOBS", json.dumps(told))
+
+    edit("old-key")
+    return edit
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "InvalidClientTokenId"])
+async def test_a_role_that_cannot_be_assumed_any_more(
+    case: Case,
+    aws: Emulator,
+    run: JobRun,
+    role: Callable[[str], None],
+    deferred: bool,
+    code: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """STS refuses the connection's key while a client is made; whoever edits the connection mends it."""
+    monkeypatch.setattr("airflow_jobs_provider.hooks.clients._AGAIN", 0.0)
+    side = _side(case, deferred=deferred)
+    async with side.hook:
+        await side.read(run)
+        aws.fault("expired_token", operation=case.job_type.describe.api_name, times=1)
+        aws.fault("error", code=code, service="sts", operation="AssumeRole")
+        for _ in range(3):
+            assert (await side.fails(run)).meaning is ErrorKind.REJECTED
+        role("new-key")
+        assert (await side.fails(run)).meaning is ErrorKind.REJECTED
+        aws.clear_faults()
+        await side.read(run)
+        assert side.hook.conn_config.login == "new-key"
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        (RuntimeError("Credentials were refreshed, but are still expired."), ErrorKind.TRANSIENT),
+        (requests.ConnectionError("the identity provider is away"), ErrorKind.TRANSIENT),
+        (NotImplementedError("a method that is not expected"), ErrorKind.FATAL),
+        (FileNotFoundError("no such file of certificates"), ErrorKind.FATAL),
+    ],
+)
+async def test_credentials_that_nobody_gives_out(
+    case: Case,
+    run: JobRun,
+    role: Callable[[str], None],
+    deferred: bool,
+    error: Exception,
+    meaning: ErrorKind,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No trigger may break off for what is not AWS's own error: Airflow would have its job cancelled."""
+
+    def refuse(*_: object, **__: object) -> Any:
+        raise error
+
+    side = _side(case, deferred=deferred)
+    with monkeypatch.context() as patch:
+        patch.setattr(BaseSessionFactory, "_assume_role", refuse)
+        async with side.hook:
+            failed = await side.fails(run)
+    assert failed.meaning is meaning
+    assert str(error).rstrip(".") in str(failed)
+
+
+async def test_the_account_is_that_of_the_credentials_of_now(
+    aws: Emulator, connect: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refresh that names no account is sent to the one that STS tells."""
+    hook = AwsJobHook(QUICKSIGHT_INGESTION, aws_conn_id="aws_jobs", region_name="eu-west-1")
+    async with hook:
+        await hook.acaller_account()
+        connect("new-key")
+        aws.fault("expired_token", service="sts", times=1)
+        async with hook._async_client() as opened:
+            opened.account = None
+        with pytest.raises(AwsApiError) as caught:
+            await hook.acaller_account()
+        assert caught.value.meaning is ErrorKind.REJECTED
+        await hook.acaller_account()
+        assert hook._session.get_credentials().access_key == "new-key"
 
 
 async def test_a_connection_that_could_not_be_read_when_the_client_was_made(

@@ -70,7 +70,9 @@ _MARK = Done(105, plan.MARK_FAILED, _TASK.target)
         ("", "failed", [_job(_TASK, 100, 106, "CANCELLED", 106)], [_MARK]),
         ("states", "failed", [_GOOD], []),
         ("states", "success", [_GOOD], [_MARK]),
-        ("orphans", "success", [_job(_TASK, 100, None, "RUNNING")], []),
+        ("states", "success", [_job(_TASK, 100, 110, "FAILED")], []),
+        ("states", "success", [], []),
+        ("orphans", "failed", [_job(_TASK, 100, None, "RUNNING")], [_MARK]),
         ("orphans", "failed", [_job(_TASK, 100, 300, "COMPLETED")], [_MARK]),
         ("duplicates", "success", [_job(_TASK, 100, 110, "FAILED"), _job(_TASK, 105, 112, "COMPLETED")], []),
         ("duplicates", "success", [_job(_TASK, 80, 90, "COMPLETED"), _GOOD], []),
@@ -78,7 +80,11 @@ _MARK = Done(105, plan.MARK_FAILED, _TASK.target)
         (
             "wrong_cancels",
             "success",
-            [_job(_TASK, 100, 106, "CANCELLED", 106), _job(_TASK, 107, 109, "CANCELLED", 109)],
+            [
+                _job(_TASK, 100, 106, "CANCELLED", 106),
+                _job(_TASK, 107, 109, "CANCELLED", 109),
+                _job(_TASK, 110, 112, "COMPLETED"),
+            ],
             [_CLEAR],
         ),
     ],

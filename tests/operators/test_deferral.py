@@ -11,12 +11,15 @@ from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDe
 
 from airflow_jobs_provider.exceptions import (
     AwsApiError,
+    AwsJobError,
 )
 from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.operators.base import StartJobOperator
 from tests.cases import Case
 from tests.conftest import Context
 from tests.operators.scenes import (
     deferred,
+    during,
     only_job,
 )
 
@@ -108,3 +111,28 @@ def test_a_deferred_start_does_not_outlast_its_time(case: Case, aws: Emulator, c
     with pytest.raises(AwsApiError, match="Throttl"):
         case.start(execution_timeout=timedelta(seconds=60)).execute(context)
     assert len(aws.journal(case.job_type.start.api_name)) == 1
+
+
+@pytest.mark.parametrize("broken", [True, False], ids=["a broken trigger", "an event of another job"])
+def test_a_kill_while_a_resumed_task_reads_its_job_cancels(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, broken: bool
+) -> None:
+    """AWS may be silent for longer than the seconds that Airflow grants, and then the process is dead."""
+    aws.configure(case.job_type.name, duration=60)
+    event = deferred(case.start(deferrable=True), context)
+    operator = case.start(deferrable=True)
+    # What a process does that outlives the kill would hide what the kill has done.
+    monkeypatch.setattr(StartJobOperator, "_abandon", lambda *_: None)
+    describe = case.job_type.describe.api_name
+    aws.fault("delay", delay=1, operation=describe, times=1)
+    errors = (AwsJobError, TaskDeferralError)
+
+    def resume() -> None:
+        if broken:
+            operator.resume_execution("__fail__", {"error": "Trigger failure"}, context)
+        else:
+            operator.execute_complete(context, {"something": "else"}, **event.kwargs)
+
+    with during(aws, describe, operator.on_kill), pytest.raises(errors):
+        resume()
+    assert only_job(aws)["status"] == case.cancelled

@@ -9,7 +9,7 @@ from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_jobs_provider.links.aws_job import AwsJobLink
 from tests.conftest import Context, TaskInstance
-from tests.operators.scenes import only_job
+from tests.operators.scenes import crashed, only_job
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.testing import Emulator
@@ -72,3 +72,30 @@ def test_an_airflow_that_does_not_answer_has_most_probably_deferred_it(
     monkeypatch.setattr(context["ti"], "get_task_states", fails)
     AwsJobLink().get_link(operator, ti_key=context["ti"])
     assert only_job(aws)["cancels"] == 0
+
+
+@pytest.mark.parametrize("state", ["failed", "up_for_retry"])
+def test_a_task_that_failed_before_its_first_line_sees_to_the_job_so_far(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """A template may fail in a retry, or when a deferred task resumes: Airflow calls nothing of ours then.
+
+    If it is tried again, the next try takes the job over.
+    """
+    aws.configure(case.name, duration=60)
+    crashed(case, aws, context)
+    later = context.retried()
+    later["ti"].state = state
+    monkeypatch.setattr(TaskInstance, "get_template_context", lambda _: later, raising=False)
+    AwsJobLink().get_link(case.start(), ti_key=later["ti"])
+    assert only_job(aws)["cancels"] == (state == "failed")
+
+
+def test_a_task_that_failed_before_its_first_line_may_leave_nothing(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There was no try before."""
+    context["ti"].state = "failed"
+    monkeypatch.setattr(TaskInstance, "get_template_context", lambda _: context, raising=False)
+    assert not AwsJobLink().get_link(case.start(), ti_key=context["ti"])
+    assert not aws.jobs()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from airflow_jobs_provider.exceptions import (
 )
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from airflow_jobs_provider.operators.earlier import EarlierJob
-from tests.cases import Case
+from tests.cases import CASES, ROLE, Case
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import (
     check_replaced,
@@ -42,6 +43,34 @@ def test_a_retry_takes_the_running_job_over(case: Case, aws: Emulator, context: 
     result = case.start().execute(context.retried())
     assert result["status"] == case.succeeded
     assert only_job(aws)["ids"] == job["ids"]
+
+
+def test_a_retry_that_cannot_ask_whose_the_account_is_keeps_the_job(
+    aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A moment without STS must not cost a job of hours."""
+    [quicksight] = [case for case in CASES if case.name == "quicksight-ingestion"]
+    monkeypatch.setattr("airflow_jobs_provider.operators.starting._PAUSE", 0.1)
+    aws.configure(quicksight.name, duration=0.5)
+    crashed(quicksight, aws, context, aws_account_id=None)
+    aws.fault("error", code="ExpiredToken", service="sts", times=3)
+    result = quicksight.start(aws_account_id=None).execute(context.retried())
+    assert result["status"] == quicksight.succeeded
+    assert only_job(aws)["cancels"] == 0
+
+
+def test_a_retry_whose_role_cannot_be_assumed_yet_keeps_the_job(
+    case: Case, aws: Emulator, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To make a client is a call of STS, then, which comes before all others."""
+    told = {"conn_type": "aws", "extra": {"region_name": "eu-west-1", "role_arn": ROLE}}
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_JOBS", json.dumps(told))
+    monkeypatch.setattr("airflow_jobs_provider.operators.starting._PAUSE", 0.1)
+    aws.configure(case.name, duration=0.5)
+    crashed(case, aws, context, aws_conn_id="aws_jobs")
+    aws.fault("error", code="ExpiredToken", service="sts", operation="AssumeRole", times=3)
+    assert case.start(aws_conn_id="aws_jobs").execute(context.retried())["status"] == case.succeeded
+    assert only_job(aws)["cancels"] == 0
 
 
 def test_a_retry_returns_the_result_of_a_job_that_succeeded(

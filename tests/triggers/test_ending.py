@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import DAG, AssetAlias
+from airflow.sdk.exceptions import TaskDeferred
 from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent
 
+from airflow_jobs_provider.exceptions import JobFailedError
 from airflow_jobs_provider.retry import AwsJobRetryPolicy
 from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
 from tests.conftest import Context, TaskInstance
@@ -28,9 +30,9 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Supervisor:
     return supervise(monkeypatch)
 
 
-def hand_over(operator: Any) -> AwsJobTrigger:
+def hand_over(operator: Any, context: Context | None = None) -> AwsJobTrigger:
     """Run an operator until it defers, and return its trigger as the triggerer makes it."""
-    trigger = deferred(operator, Context()).trigger
+    trigger = deferred(operator, context or Context()).trigger
     made = AwsJobTrigger(**{**trigger.serialize()[1], "poll_interval": 0.05})
     made.task_instance = TaskInstance()  # type: ignore[assignment]
     made.trigger_id = 1
@@ -91,13 +93,19 @@ async def test_a_failed_job_fails_it(
 
 
 @of(lambda case: case.losses)
-async def test_a_loss_fails_it(case: Case, aws: Emulator) -> None:
-    """The author's limits hold wherever the task ends."""
+async def test_a_loss_is_a_workers(case: Case, aws: Emulator) -> None:
+    """The author's limits hold wherever the task ends, and a retry starts another job."""
     [(limit, settings)] = list(case.losses.items())[:1]
     aws.configure(case.name, duration=60)
-    trigger = hand_over(case.start(**ENDS, **{limit: 1}))
+    context, operator = Context(), case.start(**ENDS, **{limit: 1})
+    trigger = hand_over(operator, context)
     aws.settle(case.name, {}, case.succeeded, **settings)
-    assert isinstance(await event(trigger), TaskFailedEvent)
+    fired = await event(trigger)
+    with pytest.raises(JobFailedError, match=limit):
+        operator.execute_complete(context, fired.payload)
+    with pytest.raises(TaskDeferred):
+        case.start(**ENDS, **{limit: 1}).execute(context.retried())
+    assert len(aws.jobs()) == 2
 
 
 @of(lambda case: case.job_type.results is not None)
@@ -219,6 +227,16 @@ async def test_a_copy_that_cannot_be_made_is_a_workers(case: Case, aws: Emulator
     trigger.packed = trigger.packed.replace('"operator": "', '"operator": "not_there.')
     aws.settle(case.name, {}, case.succeeded)
     assert (await event(trigger)).payload["snapshot"]["status"] == case.succeeded
+
+
+def test_some_ends_are_a_workers(case: Case) -> None:
+    """Airflow sees to them where workers report an end only."""
+    with DAG("quick", schedule=None, fail_fast=True):
+        assert case.start(**ENDS).worker_for == ["failure"]
+    with DAG("told", schedule=None) as dag:
+        told = case.start(**ENDS)
+        dag.add_result(told.output)
+    assert told.worker_for == ["success"]
 
 
 def test_what_is_set_later_is_refused_later(case: Case) -> None:

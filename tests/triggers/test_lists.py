@@ -8,22 +8,20 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from airflow_jobs_provider import watch
 from airflow_jobs_provider.jobs.bedrock import BEDROCK_INGESTION
 from airflow_jobs_provider.jobs.cloudtrail import CLOUDTRAIL_QUERY
+from airflow_jobs_provider.jobs.model import JobType
 from airflow_jobs_provider.jobs.neptune_analytics import NEPTUNE_IMPORT
 from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
 from airflow_jobs_provider.jobs.run import JobRun, JobSnapshot
 from airflow_jobs_provider.testing import Emulator
-from airflow_jobs_provider.triggers import group, lanes, poller
+from airflow_jobs_provider.triggers import aws_job, group, lanes, poller
 from airflow_jobs_provider.triggers.waiter import Waiter
-
-if TYPE_CHECKING:
-    from airflow_jobs_provider.jobs.model import JobType
 from tests.triggers.jobs import READ, STORE, calls, imports, queries, refreshes, syncs, waits
 from tests.triggers.tasks import until
 
@@ -275,3 +273,77 @@ async def test_a_throttled_list_is_asked_for_again(aws: Emulator) -> None:
     assert calls(aws, READ) == single
     aws.settle("quicksight-ingestion", {}, "COMPLETED")
     await asyncio.gather(*waiting)
+
+
+async def test_a_list_that_is_not_answered_does_not_outlast_a_deadline(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow would end the deferral in place of the wait, and say less."""
+    monkeypatch.setattr(aws_job, "_LATE_READING", 0.2)
+    deadline = time.time() + 2
+    waiting = waits(refreshes(aws, 8, data_sets=1), deadline=deadline)
+    await until(lambda: calls(aws, "ListIngestions") >= 5)
+    aws.fault("delay", delay=10, operation="ListIngestions")
+    assert all("deadline" in payload for payload in await asyncio.gather(*waiting))
+    assert time.time() < deadline + 5
+
+
+async def test_pages_that_wait_for_their_turn_keep_nobody_from_reading(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long histories of many data sets would have the reading of single jobs wait for lists."""
+    _turn_pages_of(2, monkeypatch)
+    monkeypatch.setattr(poller, "_AT_A_TIME", 1)
+    runs = refreshes(aws, 20, data_sets=2)
+    waiting = waits(runs[::2])
+    await until(lambda: calls(aws, "ListIngestions") >= 5)
+    [shared] = poller._pollers[asyncio.get_running_loop()].values()
+    gate = asyncio.Event()
+
+    async def take() -> None:
+        await gate.wait()
+
+    monkeypatch.setattr(shared._lanes["list_ingestions"].bucket, "take", take)
+    single = calls(aws, READ)
+    [alone] = waits(runs[1:2])
+    await until(lambda: calls(aws, READ) > single)
+    gate.set()
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(alone, *waiting))
+
+
+async def test_pages_that_were_read_in_vain_do_not_count(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a list would seem too dear for all, after one was read to its end for a few jobs of others."""
+    _turn_pages_of(10, monkeypatch)
+    runs = refreshes(aws, 60, data_sets=1)
+    waiting = waits([*runs[:3], *runs[42:]])
+    await until(lambda: len(_pages_asked_for(aws)) >= 3)
+    for wait in waiting[:3]:
+        wait.cancel()
+    lists = calls(aws, "ListIngestions")
+    await until(lambda: calls(aws, "ListIngestions") >= lists + 10)
+    [shared] = poller._pollers[asyncio.get_running_loop()].values()
+    [listed] = shared._groups.values()
+    await until(lambda: listed.pages == 2)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting[3:]))
+
+
+async def test_a_record_that_makes_no_sense_concerns_its_own_wait_only(
+    aws: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor may the others of its group wait for ever."""
+    read = JobType.read_record
+
+    def strict(job_type: JobType, record: Any, *, brief: bool = False) -> JobSnapshot:
+        if brief and record["IngestionId"] == "i3":
+            raise TypeError("no text")
+        return read(job_type, record, brief=brief)
+
+    monkeypatch.setattr(JobType, "read_record", strict)
+    waiting = waits(refreshes(aws, 8, data_sets=1))
+    await until(lambda: calls(aws, "ListIngestions") >= 10)
+    aws.settle("quicksight-ingestion", {}, "COMPLETED")
+    assert all("snapshot" in payload for payload in await asyncio.gather(*waiting))

@@ -472,3 +472,27 @@ async def test_a_try_that_fails_leaves_no_result_of_the_one_before(
     later = TaskInstance(try_number=2, state="deferred")
     assert isinstance(await event(trigger(case.start(**WORKERLESS), later)), TaskFailedEvent)
     assert set(airflow.xcoms) <= {"aws_job", "aws_job_link"}
+
+
+async def test_templates_that_fail_when_the_triggerer_has_died_cost_no_job(
+    case: Case, aws: Emulator, ti: TaskInstance
+) -> None:
+    """A variable that is gone by then is a worker's problem; the job runs on, for a worker to find."""
+    aws.configure(case.name, duration=60)
+    operator = case.start(**WORKERLESS, region_name="eu-west-1{{ params.more }}")
+    first = trigger(operator, ti, {"params": {"more": ""}})
+    await die(await begun(first, aws), first)
+    fired = await event(trigger(operator, ti, {"params": {}}))
+    assert (type(fired), fired.payload) == (TriggerEvent, None)
+    assert only_job(aws)["cancels"] == 0
+
+
+async def test_a_triggerer_that_cannot_make_the_operator_gives_it_to_a_worker(
+    case: Case, aws: Emulator, ti: TaskInstance
+) -> None:
+    """It may be another installation than the workers."""
+    made = trigger(case.start(**WORKERLESS), ti)
+    made.packed = made.packed.replace('"operator": "', '"operator": "not_there.')
+    fired = await event(made)
+    assert (type(fired), fired.payload) == (TriggerEvent, None)
+    assert not aws.jobs()

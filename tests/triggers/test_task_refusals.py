@@ -8,6 +8,8 @@ import pytest
 from airflow.sdk import DAG
 from jinja2 import Undefined
 
+from airflow_jobs_provider.operators.packing import unpack
+from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator
 from tests.triggers.tasks import (
     STARTS,
 )
@@ -52,14 +54,52 @@ def test_what_only_workers_do_is_refused(case: Case, option: str) -> None:
         case.start(**{option: print}, **STARTS)
 
 
+class Fixed(QuickSightCreateIngestionOperator):
+    """A team's own, with a value that nobody can change."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(data_set_id="sales", **kwargs)
+
+
+class Positional(QuickSightCreateIngestionOperator):
+    """Another team's, whose arguments need no star before them."""
+
+    def __init__(self, team: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.team = team
+
+
+def test_a_class_that_cannot_be_made_anew_is_refused() -> None:
+    """In the triggerer, each try would fail."""
+    with pytest.raises(ValueError, match=r"^the triggerer cannot make this Fixed anew: .*data_set_id"):
+        Fixed(task_id="a", **STARTS).resolve_template_files()
+
+
+def test_arguments_that_might_be_given_by_position_are_handed_on() -> None:
+    """They are arguments like others."""
+    operator = Positional(team="finance", task_id="a", data_set_id="sales", **STARTS)
+    operator.resolve_template_files()
+    copy: Any = unpack(operator.start_trigger_args.trigger_kwargs["packed"])
+    assert (copy.team, copy.data_set_id) == ("finance", "sales")
+
+
+def test_run_as_user_is_refused(case: Case) -> None:
+    """The triggerer cannot change its user."""
+    with pytest.raises(ValueError, match=r"^start_from_trigger=True does not go with run_as_user"):
+        case.start(run_as_user="etl", **STARTS)
+
+
 def test_mapped_tasks_start_in_workers(case: Case) -> None:
-    """Airflow has no parameters to give to the triggerer: what is unmapped in a worker defers as ever."""
+    """Airflow has no parameters to give to the triggerer: what is unmapped in a worker defers as ever.
+
+    So they may have what only workers do.
+    """
     with DAG("d", schedule=None):
         key, value = next(iter(case.target.items()))
         rest = {name: each for name, each in case.target.items() if name != key}
-        mapped = case.start_class.partial(task_id="a", **rest, start_from_trigger=True).expand(
-            **{key: [value]}
-        )
+        mapped = case.start_class.partial(
+            task_id="a", **rest, start_from_trigger=True, on_execute_callback=print
+        ).expand(**{key: [value]})
     assert mapped.start_from_trigger is True
     assert mapped.start_trigger_args is None
     one: Any = mapped.unmap({key: value})

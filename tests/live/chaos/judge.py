@@ -84,6 +84,9 @@ class _Trial:
         wanted, state = "failed" if last == [plan.MARK_FAILED] else "success", self.instance["state"]
         if state != wanted:
             self.verdict.states.append((self.target, f"is {state}, not {wanted}"))
+        ends = [job["status"] for job in self.jobs]
+        if state == "success" and ends[-1:] != [_CASES[self.task.job_type].succeeded]:
+            self.verdict.states.append((self.target, f"is {state}, and its jobs ended {ends}"))
         self._find_orphans()
         self._find_duplicates()
         self._find_wrong_cancels()

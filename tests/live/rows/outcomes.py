@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tests.live.cell import Cell
+    from tests.live.rest import Json
 
 CANCELLED = "cancelled"
 GOES_ON = "goes on"
@@ -25,6 +26,7 @@ def starts_another(cell: Cell) -> None:
     cell.succeed(cell.jobs()[1])
     cell.sees("success", try_number=2)
     assert cell.history() == ["cancelled", "succeeded"]
+    returns(cell, cell.jobs()[1])
 
 
 def is_cancelled(cell: Cell) -> None:
@@ -37,7 +39,14 @@ def succeeds_with_the_only_job(cell: Cell) -> None:
     """See the task end with the result of the job that was started first."""
     cell.sees("success")
     assert cell.history() == ["succeeded"]
-    assert cell.result()["status"] == cell.case.succeeded
+    returns(cell, cell.jobs()[0])
+
+
+def returns(cell: Cell, job: Json) -> None:
+    """Check that the task has returned this job's result, and no other's."""
+    result = cell.result()
+    assert result["status"] == cell.case.succeeded
+    assert list(job["ids"].values())[-1] in result.values()
 
 
 def goes_on_with_the_only_job(cell: Cell) -> None:

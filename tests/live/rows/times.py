@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tests.live.matrix import Matrix
@@ -19,6 +20,9 @@ def execution_timeout(cell: Cell, mode: str) -> None:
     cell.start(mode, "timeout")
     cell.until(lambda: "AirflowTaskTimeout" in cell.log(), "the time-out")
     starts_another(cell)
+    # By this try, and not only by the next one, which there may not be.
+    ended = datetime.fromisoformat(cell.tries()[0]["end_date"]).timestamp()
+    assert cell.jobs()[0]["cancel_requested"] <= ended
 
 
 @matrix.row("`dagrun_timeout` of its run", job=CANCELLED, is_long=True)
