@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 .PHONY: help install check lint types unit live matrix pages docs test chaos bench bench-tasks soak demo screenshots dist format clean
 
 help:
-	@sed -nE 's/^([a-z]+):.*## /make \1\t/p' Makefile
+	@sed -nE 's/^([a-z-]+):.*## /make \1\t/p' Makefile
 
 install: .venv/installed ## make .venv with all that development needs
 

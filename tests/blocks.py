@@ -29,6 +29,7 @@ from airflow_jobs_provider.jobs.quicksight import QUICKSIGHT_INGESTION
 from airflow_jobs_provider.jobs.run import FailureKind, JobRun, JobSnapshot, JobState
 from airflow_jobs_provider.provider_info import get_provider_info
 from airflow_jobs_provider.steps import drive
+from airflow_jobs_provider.testing.lifecycle import LIFE_CYCLES
 from tests import rights
 
 if TYPE_CHECKING:
@@ -191,6 +192,28 @@ def lists(_: Sequence[str]) -> str:
     return "\n".join([*rows, ""])
 
 
+def settings(arguments: Sequence[str]) -> str:
+    """Return the table of the emulator's settings.
+
+    :param arguments: a job type, or ``all`` for the settings that all of them have.
+    """
+    cycles = [*LIFE_CYCLES.values()]
+    every = {
+        name
+        for name, setting in cycles[0].settings.items()
+        if name == "status"
+        or all(name in one.settings and one.settings[name].default == setting.default for one in cycles)
+    }
+    rows = ["| setting | default | |", "|---|---|---|"]
+    shown = cycles[0] if "all" in arguments else LIFE_CYCLES[arguments[0]]
+    for name, setting in shown.settings.items():
+        if (name in every) is ("all" in arguments):
+            # The status with which a job ends by itself is each type's own.
+            default = "success" if name == "status" else f"`{setting.default!r}`"
+            rows.append(f"| `{name}` | {default} | {setting.doc} |")
+    return "\n".join([*rows, ""])
+
+
 def lineage(_: Sequence[str]) -> str:
     """Return the table of what jobs read and write, and of the figures that tell how much."""
     rows = ["| job type | reads | writes | figures |", "|---|---|---|---|"]
@@ -211,6 +234,7 @@ MAKERS: dict[str, Callable[[Sequence[str]], str]] = {
     "reference": reference,
     "readings": readings,
     "rights": rights.table,
+    "settings": settings,
 }
 
 

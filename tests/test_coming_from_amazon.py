@@ -164,11 +164,14 @@ def test_the_sed_line(tmp_path: Path) -> None:
     dags = tmp_path / "dags"
     dags.mkdir()
     (dags / "before.py").write_text(_BEFORE)
-    [command] = re.findall(r"```shell\n(sed .*?)```", PAGE, re.DOTALL)
+    (dags / "other.py").write_text(_OTHER)
+    [command] = re.findall(r"```shell\n(grep .*?)```", PAGE, re.DOTALL)
     subprocess.run(["bash", "-c", command], cwd=tmp_path, check=True)
     text = (dags / "before.py").read_text()
     assert "providers.amazon" not in text
-    assert "waiter" not in text
+    assert "waiter" not in text.replace("waiter_max_attempts=int(9)", "")
+    assert (dags / "other.py").read_text() == _OTHER
+    (dags / "before.py").write_text(text.replace("waiter_max_attempts=int(9),", ""))
     bag = DagBag(str(dags))
     assert bag.import_errors == {}
     tasks = bag.dags["before"].tasks
@@ -176,6 +179,11 @@ def test_the_sed_line(tmp_path: Path) -> None:
     assert len(tasks) == 6
 
 
+_OTHER = """
+from airflow.providers.amazon.aws.operators.emr import EmrCreateJobFlowOperator
+
+EmrCreateJobFlowOperator(task_id="flow", waiter_delay=30, waiter_max_attempts=60, max_retries=3)
+"""
 _BEFORE = """
 from airflow.providers.amazon.aws.operators.bedrock import BedrockIngestDataOperator
 from airflow.providers.amazon.aws.operators.neptune_analytics import (
@@ -189,7 +197,11 @@ from airflow.sdk import DAG
 
 with DAG("before", schedule=None):
     QuickSightCreateIngestionOperator(
-        task_id="refresh", data_set_id="sales", ingestion_id="r-1", waiter_delay=30, waiter_max_attempts=9
+        task_id="refresh",
+        data_set_id="sales",
+        ingestion_id="r-1",
+        waiter_delay=30,
+        waiter_max_attempts=int(9),
     )
     QuickSightSensor(task_id="wait", data_set_id="sales", ingestion_id="{{ run_id }}", max_retries=10)
     BedrockIngestDataOperator(
@@ -197,7 +209,7 @@ with DAG("before", schedule=None):
         knowledge_base_id="KB12345678",
         data_source_id="DS12345678",
         waiter_delay=30,
-        waiter_max_attempts=60,
+        waiter_max_attempts=60,  # half an hour, with the delay
         deferrable=True,
     )
     BedrockIngestionJobSensor(

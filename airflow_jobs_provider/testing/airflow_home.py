@@ -64,7 +64,8 @@ class AirflowHome:
             with _airflow_s_own_warnings():
                 self._connect()
             try:
-                yield
+                with _own_secrets_backends():
+                    yield
             finally:
                 from airflow import settings
 
@@ -101,6 +102,19 @@ def _configure() -> None:
 
     settings.configure_vars()  # type: ignore[no-untyped-call]
     settings.configure_orm()  # type: ignore[no-untyped-call]
+
+
+@contextmanager
+def _own_secrets_backends() -> Iterator[None]:
+    """Have Airflow ask the secrets backends of now: it has made its list when it was imported."""
+    from airflow import configuration
+
+    before = configuration.secrets_backend_list
+    configuration.secrets_backend_list = configuration.initialize_secrets_backends()
+    try:
+        yield
+    finally:
+        configuration.secrets_backend_list = before
 
 
 @contextmanager

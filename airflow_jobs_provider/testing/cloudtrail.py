@@ -27,6 +27,7 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from moto.cloudtrail.responses import CloudTrailResponse
@@ -72,7 +73,7 @@ QUERY = LifeCycle(
         ),
         "limit_per_account": limit(10, "queued and running queries of an account in a region"),
         "missing_targets": MISSING_TARGETS,
-        "inactive_targets": MISSING_TARGETS,
+        "inactive_targets": replace(MISSING_TARGETS, doc="ids of event data stores that are not active"),
         "cancel_ended": refusal("InactiveQueryException", "ConflictException"),
     },
     reason=lambda why: {"error_message": why},

@@ -36,12 +36,25 @@ class Try:
 
 
 @dataclass(frozen=True)
+class AssetEvent:
+    """What Airflow tells those that wait for an asset.
+
+    :ivar uri: the asset's.
+    :ivar extra: what the task says of it.
+    """
+
+    uri: str
+    extra: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class TaskRun:
     """A task instance at the end of its DAG run.
 
     :ivar map_index: which one of a mapped task; -1 of any other.
     :ivar tries: in their order; none of a task that was not reached.
     :ivar xcoms: by their keys.
+    :ivar asset_events: those that it has caused.
     """
 
     task_id: str
@@ -49,6 +62,7 @@ class TaskRun:
     state: str
     tries: tuple[Try, ...] = ()
     xcoms: Mapping[str, Any] = field(default_factory=dict)
+    asset_events: tuple[AssetEvent, ...] = ()
 
     @property
     def result(self) -> Any:
@@ -142,6 +156,7 @@ def run(
             dag_run = dag.test(run_conf=dict(conf or {}), run_after=run_after, **options)
         instances = sorted(dag_run.get_task_instances(), key=lambda ti: (ti.task_id, ti.map_index))
         xcoms = _xcoms(dag.dag_id, dag_run.run_id)
+        events = _asset_events(dag.dag_id, dag_run.run_id)
     return FinishedRun(
         dag_id=dag.dag_id,
         run_id=dag_run.run_id,
@@ -153,6 +168,7 @@ def run(
                 str(ti.state),
                 tuple(tries.get((ti.task_id, ti.map_index), ())),
                 xcoms.get((ti.task_id, ti.map_index), {}),
+                tuple(events.get((ti.task_id, ti.map_index), ())),
             )
             for ti in instances
         ),
@@ -207,6 +223,7 @@ def _retries_at_once() -> Iterator[None]:
 
 def _xcoms(dag_id: str, run_id: str) -> dict[tuple[str, int], dict[str, Any]]:
     from airflow.models.xcom import XComModel
+    from airflow.sdk.execution_time.xcom import XCom
     from airflow.utils.session import create_session
     from sqlalchemy import select
 
@@ -216,5 +233,24 @@ def _xcoms(dag_id: str, run_id: str) -> dict[tuple[str, int], dict[str, Any]]:
             select(XComModel).where(XComModel.dag_id == dag_id, XComModel.run_id == run_id)
         )
         for row in rows:
-            found.setdefault((row.task_id, row.map_index), {})[row.key] = XComModel.deserialize_value(row)
+            found.setdefault((row.task_id, row.map_index), {})[row.key] = XCom.deserialize_value(row)
+    return found
+
+
+def _asset_events(dag_id: str, run_id: str) -> dict[tuple[str, int], list[AssetEvent]]:
+    from airflow.models.asset import AssetEvent as Row
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    found: dict[tuple[str, int], list[AssetEvent]] = {}
+    with create_session() as session:
+        rows = session.scalars(
+            select(Row)
+            .where(Row.source_dag_id == dag_id, Row.source_run_id == run_id)
+            .order_by(Row.timestamp, Row.id)
+        )
+        for row in rows:
+            event = AssetEvent(row.asset.uri, dict(row.extra))
+            index = -1 if row.source_map_index is None else row.source_map_index
+            found.setdefault((str(row.source_task_id), index), []).append(event)
     return found

@@ -94,7 +94,7 @@ CREATE_GRAPH = replace(
     own_settings={
         **_IMPORT,
         "limit_per_account": limit(None, "graphs that are being created"),
-        "existing_targets": MISSING_TARGETS,
+        "existing_targets": replace(MISSING_TARGETS, doc="names of graphs that exist already"),
     },
 )
 EXPORT = LifeCycle(

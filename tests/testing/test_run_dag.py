@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, Asset, Variable, task
+from airflow.secrets import BaseSecretsBackend
 
 from airflow_jobs_provider.exceptions import JobFailedError
 from airflow_jobs_provider.operators.logs import LogsStartQueryOperator
 from airflow_jobs_provider.operators.quicksight import QuickSightCreateIngestionOperator
+from airflow_jobs_provider.testing.pytest_plugin import DagRunner
 
 if TYPE_CHECKING:
     from airflow_jobs_provider.testing import AwsJobs
     from airflow_jobs_provider.testing.airflow_home import AirflowHome
-    from airflow_jobs_provider.testing.pytest_plugin import DagRunner
 
 REFRESH = "quicksight-ingestion"
 FILE = """
@@ -169,3 +170,62 @@ def test_a_dag_that_cannot_be_had(run_dag: DagRunner, tmp_path: Path) -> None:
         ValueError, match=r"dag_id='refresh_sale': .*several\.py has refresh_sales, refresh_stock"
     ):
         run_dag(several, "refresh_sale")
+
+
+@pytest.mark.parametrize("value", ["42", "null", "true", '{"a": 1}', 42, None, {"a": (1, 2)}])
+def test_results_are_those_that_other_tasks_get(value: Any, run_dag: DagRunner) -> None:
+    """Text that happens to be JSON is text."""
+    with DAG("values", schedule=None) as dag:
+
+        @task(do_xcom_push=True)
+        def give() -> Any:
+            return value
+
+        @task
+        def get(given: Any) -> str:
+            return repr(given)
+
+        get(give())
+    run = run_dag(dag)
+    assert run.state == "success"
+    assert repr(run.task("give").result) == run.task("get").result
+
+
+def test_no_secrets_backend_is_asked(airflow_jobs_home: AirflowHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow may have been imported before, with a production's: no test may be given what is in there."""
+    from airflow import configuration
+
+    asked: list[str] = []
+
+    class Production(BaseSecretsBackend):
+        """Has everything."""
+
+        def get_variable(self, key: str, team_name: str | None = None) -> str | None:
+            """Return what no test may see."""
+            asked.append(key)
+            return "from production"
+
+    before = [Production(), *configuration.initialize_secrets_backends()]
+    monkeypatch.setattr(configuration, "secrets_backend_list", before)
+    with DAG("secret", schedule=None) as dag:
+
+        @task
+        def look() -> Any:
+            return Variable.get("country", default="none")
+
+        look()
+    with airflow_jobs_home.active():
+        assert DagRunner()(dag).task("look").result == "none"
+    assert asked == []
+    assert configuration.secrets_backend_list is before
+
+
+def test_asset_events(aws_jobs: AwsJobs, run_dag: DagRunner) -> None:
+    """What schedules others is worth a test."""
+    with DAG("events", schedule=None) as dag:
+        QuickSightCreateIngestionOperator(
+            task_id="refresh", data_set_id="sales", outlets=[Asset("spice://sales")]
+        )
+    [event] = run_dag(dag).task("refresh").asset_events
+    assert event.uri.startswith("spice://sales")
+    assert event.extra["rows_ingested"] > 0
