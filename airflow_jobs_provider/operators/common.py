@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from airflow.sdk.configuration import conf
 
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.jobs.model import JobType
     from airflow_jobs_provider.jobs.parts import Operation
 
+T = TypeVar("T")
+
 # Seconds for which errors that may pass are survived where nobody waits for a job: around start and cancel.
 PATIENCE = 120.0
+# Seconds until AWS is asked again for what must be known before there is a job; twice as many the next time.
+_PAUSE = 1.0
 
 
 class AwsJobOperator(AwsOperator):
@@ -131,11 +135,36 @@ class AwsJobOperator(AwsOperator):
         :raises AwsApiError: where that takes an answer of AWS, or a region, and there is none.
         """
         try:
-            run = self.job_type.run_of(self.parameters(self.job_type.describe), self.hook.region)
+            run = self.ask_first(
+                lambda: self.job_type.run_of(self.parameters(self.job_type.describe), self.hook.region)
+            )
         except AwsApiError as error:
             raise about(f"{self.in_words} could not be looked for", error) from error.__cause__
         assert run is not None  # noqa: S101 - the identity's parameters are required
         return run
+
+    def ask_first(
+        self,
+        ask: Callable[[], T],
+        patience: float = PATIENCE,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> T:
+        """Ask AWS for what must be known before there is a job: the account, the credentials of a role.
+
+        :param ask: asks it; again after an error that may pass.
+        :param patience: for how many seconds.
+        :raises AwsApiError: for an error that does not pass.
+        """
+        end, pause = time.time() + patience, _PAUSE
+        while True:
+            try:
+                return ask()
+            except AwsApiError as error:
+                if not error.is_transient or time.time() + pause > end:
+                    raise
+                self.log.warning("could not begin, trying again: %s", error)
+            sleep(pause)
+            pause = min(2 * pause, 30.0)
 
     @property
     def has_link(self) -> bool:

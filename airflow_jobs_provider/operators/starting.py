@@ -43,8 +43,6 @@ if TYPE_CHECKING:
     from airflow_jobs_provider.operators.held import HeldJob
 
 
-# Seconds until what a start needs of AWS is asked for again; twice as many the next time.
-_PAUSE = 1.0
 # Seconds within which a triggerer that has found nothing on record has written what it begins.
 _CLAIMED_WITHIN = 1.0
 
@@ -159,19 +157,15 @@ class JobStart:
 
     def _asked(self, patience: float) -> tuple[dict[str, Any], str]:
         """Return the author's parameters, and the region."""
-        job_type, end, pause = self._job_type, time.time() + patience, _PAUSE
-        while True:
-            try:
-                return self._operator.parameters(job_type.start), self._operator.hook.region
-            except AwsApiError as error:
-                if error.is_transient and time.time() + pause < end:
-                    self._log.warning("could not start, trying again: %s", error)
-                else:
-                    asked = {key: getattr(self._operator, key) for key in job_type.start.parameters}
-                    what = f"a job on {job_type.describe_target(asked)} could not be started"
-                    raise about(what, error) from error.__cause__
-            self._held.sleep(pause)
-            pause = min(2 * pause, 30.0)
+        operator, start = self._operator, self._job_type.start
+        try:
+            return operator.ask_first(
+                lambda: (operator.parameters(start), operator.hook.region), patience, self._held.sleep
+            )
+        except AwsApiError as error:
+            asked = {key: getattr(operator, key) for key in start.parameters}
+            what = f"a job on {self._job_type.describe_target(asked)} could not be started"
+            raise about(what, error) from error.__cause__
 
     def _can_ask_again(self, earlier: EarlierJob) -> bool:
         """Whether a start that was never answered can be repeated, to learn which job it has started."""

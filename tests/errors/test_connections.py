@@ -10,6 +10,7 @@ import pytest
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from tests.conftest import Context
+from tests.operators.scenes import of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,3 +179,16 @@ def test_what_names_the_job_is_said_before_aws_knows_it(
         assert message.endswith(f" - give region_name, or set it in the extra of {_ANY}")
         for name, value in case.ids.items():
             assert f"{name} {value!r}" in message
+
+
+@of(lambda case: "aws_account_id" in case.job_type.identity)
+def test_a_moment_without_sts_is_survived(case: Case, aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sensors and cancels ask for the account, too."""
+    monkeypatch.setattr("airflow_jobs_provider.operators.common._PAUSE", 0.1)
+    aws.configure(case.name, duration=0.1)
+    started = case.start(wait_for_completion=False).execute(Context())
+    ids = {name: started[name] for name in case.job_type.identity if name != "aws_account_id"}
+    for make in (case.sensor, case.cancel):
+        aws.fault("error", code="ExpiredToken", service="sts", times=2)
+        result = make(**ids, aws_account_id=None).execute(Context())
+        assert result["aws_account_id"] == started["aws_account_id"]

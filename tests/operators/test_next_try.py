@@ -50,7 +50,7 @@ def test_a_retry_that_cannot_ask_whose_the_account_is_keeps_the_job(
 ) -> None:
     """A moment without STS must not cost a job of hours."""
     [quicksight] = [case for case in CASES if case.name == "quicksight-ingestion"]
-    monkeypatch.setattr("airflow_jobs_provider.operators.starting._PAUSE", 0.1)
+    monkeypatch.setattr("airflow_jobs_provider.operators.common._PAUSE", 0.1)
     aws.configure(quicksight.name, duration=0.5)
     crashed(quicksight, aws, context, aws_account_id=None)
     aws.fault("error", code="ExpiredToken", service="sts", times=3)
@@ -65,7 +65,7 @@ def test_a_retry_whose_role_cannot_be_assumed_yet_keeps_the_job(
     """To make a client is a call of STS, then, which comes before all others."""
     told = {"conn_type": "aws", "extra": {"region_name": "eu-west-1", "role_arn": ROLE}}
     monkeypatch.setenv("AIRFLOW_CONN_AWS_JOBS", json.dumps(told))
-    monkeypatch.setattr("airflow_jobs_provider.operators.starting._PAUSE", 0.1)
+    monkeypatch.setattr("airflow_jobs_provider.operators.common._PAUSE", 0.1)
     aws.configure(case.name, duration=0.5)
     crashed(case, aws, context, aws_conn_id="aws_jobs")
     aws.fault("error", code="ExpiredToken", service="sts", operation="AssumeRole", times=3)
