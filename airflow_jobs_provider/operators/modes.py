@@ -27,10 +27,28 @@ def check_modes(operator: TriggeredOperator) -> None:
         if not getattr(operator, mode):
             continue
         check_importable(type(operator))
-        for what, because in refused(operator):
-            raise ValueError(
-                f"{mode}=True does not go with {what}: {because}. Leave {mode} out, and a worker does it"
-            )
+        _refuse(mode, refused(operator))
+
+
+def check_mapped(cls: type[TriggeredOperator], given: Mapping[str, Any]) -> None:
+    """Refuse, when its DAG is parsed, what each instance of a mapped task would refuse when it runs.
+
+    They start in workers, whatever ``start_from_trigger`` says.
+
+    :param given: what is the same for all instances.
+    :raises ValueError: with a sentence that says why, and what to do.
+    """
+    if given.get("end_from_trigger"):
+        check_importable(cls)
+        ends = (given.get(key) for key in ("outlets", "on_success_callback", "post_execute"))
+        _refuse("end_from_trigger", _only_at_a_worker_s_end(cls, *ends))
+
+
+def _refuse(mode: str, refused: Iterator[tuple[str, str]]) -> None:
+    for what, because in refused:
+        raise ValueError(
+            f"{mode}=True does not go with {what}: {because}. Leave {mode} out, and a worker does it"
+        )
 
 
 def check_importable(cls: type) -> None:
@@ -70,7 +88,7 @@ def _at_the_start(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
             "a proxy's password in botocore_config",
             "it would be readable in Airflow's database; put it into the connection (config_kwargs)",
         )
-    if operator._pre_execute_hook or _is_overridden(operator, "pre_execute"):  # noqa: SLF001
+    if operator._pre_execute_hook or _is_overridden(type(operator), "pre_execute"):  # noqa: SLF001
         yield "pre_execute", "Airflow calls it in workers only"
     for field in operator.template_fields:
         value = getattr(operator, field, None)
@@ -92,13 +110,24 @@ def _renders(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
 
 
 def _at_the_end(operator: TriggeredOperator) -> Iterator[tuple[str, str]]:
-    if operator.outlets:
+    return _only_at_a_worker_s_end(
+        type(operator),
+        operator.outlets,
+        operator.on_success_callback,
+        operator._post_execute_hook,  # noqa: SLF001
+    )
+
+
+def _only_at_a_worker_s_end(
+    cls: type[TriggeredOperator], outlets: object, on_success_callback: object, post_execute: object
+) -> Iterator[tuple[str, str]]:
+    if outlets:
         yield "outlets", "Airflow emits no asset events for a task that ends in the triggerer"
-    if operator.on_success_callback:
+    if on_success_callback:
         yield "on_success_callback", "Airflow calls it in workers only"
-    if operator._post_execute_hook or _is_overridden(operator, "post_execute"):  # noqa: SLF001
+    if post_execute or _is_overridden(cls, "post_execute"):
         yield "post_execute", "Airflow calls it in workers only"
-    complete: Any = type(operator)
+    complete: Any = cls
     if not complete.execute_complete.__module__.startswith("airflow_jobs_provider."):
         yield "an execute_complete of your own", "the triggerer does not call it"
     if has_listeners():
@@ -123,6 +152,6 @@ def has_listeners() -> bool:
     return bool(get_listener_manager().has_listeners)
 
 
-def _is_overridden(operator: TriggeredOperator, method: str) -> bool:
-    module: str = getattr(type(operator), method).__module__
+def _is_overridden(cls: type[TriggeredOperator], method: str) -> bool:
+    module: str = getattr(cls, method).__module__
     return not module.startswith(("airflow.sdk.", "airflow_jobs_provider."))

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_jobs_provider.operators.checks import check_flags
 from airflow_jobs_provider.operators.common import PATIENCE, AwsJobOperator
-from airflow_jobs_provider.operators.modes import MODES, check_modes, needs_worker
+from airflow_jobs_provider.operators.modes import MODES, check_mapped, check_modes, needs_worker
 from airflow_jobs_provider.operators.packing import check_unpacks, pack
 
 if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
+    from airflow.sdk.definitions.mappedoperator import OperatorPartial
 
     from airflow_jobs_provider.jobs.parts import Operation
     from airflow_jobs_provider.jobs.run import JobRun
@@ -76,6 +77,16 @@ class TriggeredOperator(AwsJobOperator):
             if getattr(self, mode) and deferrable is False:
                 raise ValueError(f"{mode}=True does not go with deferrable=False: leave one of them out")
             self.deferrable = self.deferrable or getattr(self, mode)
+
+    @classmethod
+    def partial(cls, **kwargs: Any) -> OperatorPartial:
+        """Return what ``.expand()`` makes a mapped task of.
+
+        :raises ValueError: for what cannot work in the triggerer.
+        """
+        check_mapped(cls, kwargs)
+        partial: OperatorPartial = super().partial(**kwargs)
+        return partial
 
     def check_parameters(self, operation: Operation) -> None:
         """Refuse, at DAG parse, what cannot work. Ends every ``__init__``."""

@@ -192,6 +192,23 @@ def test_what_only_workers_do_is_refused(case: Case, options: dict[str, Any], sa
             make(**{**ENDS, **options})
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"outlets": [AssetAlias("a")]}, "outlets"),
+        ({"on_success_callback": print}, "on_success_callback"),
+        ({"post_execute": print}, "post_execute"),
+    ],
+)
+def test_mapped_tasks_are_refused_at_parse(case: Case, options: dict[str, Any], says: str) -> None:
+    """Airflow makes the instances when they run: at night."""
+    key, value = next(iter(case.target.items()))
+    rest = {name: each for name, each in case.target.items() if name != key}
+    with pytest.raises(ValueError, match=f"^end_from_trigger=True does not go with {says}"):
+        case.start_class.partial(task_id="a", **rest, end_from_trigger=True, **options)
+    case.start_class.partial(task_id="a", **rest, **options).expand(**{key: [value]})
+
+
 def test_listeners_are_refused(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow refuses such a DAG itself, and does not say what to do."""
     monkeypatch.setattr("airflow_jobs_provider.operators.modes.has_listeners", lambda: True)
