@@ -275,6 +275,26 @@ def test_the_alert_can_be_seen(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert last == "SPICE refresh failed: refresh_every_morning a_run, sales: it failed"
 
 
+@pytest.mark.usefixtures("aws")
+async def test_the_deadline_tells(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The triggerer awaits its notifier; one that cannot be awaited would be silent on that morning."""
+    from airflow.triggers.callback import CallbackTrigger
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    on_call = refreshes("sns, sqs = boto3.client")
+    exec(on_call, {"__name__": "copied"})
+    scope: dict[str, Any] = {"__name__": "copied"}
+    exec(refreshes("DeadlineAlert("), scope)
+    notifier = scope["SnsNotifier"]
+    path = f"{notifier.__module__}.{notifier.__qualname__}"
+    trigger = CallbackTrigger(path, {**scope["LATE"], "context": {}})
+    assert [str(event.payload["state"]) async for event in trigger.run()][-1] == "success"
+    exec(on_call, {"__name__": "copied"})
+    assert capsys.readouterr().out.splitlines()[-1] == "SPICE refresh late: sales is not refreshed by seven"
+
+
 def test_the_alert_is_sent_where_a_worker_has_died(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow's DAG processor calls it then: without an exception, and with the mapped task itself."""
     from airflow.sdk import DAG
