@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.definitions._internal.templater import create_template_env
-from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
+from airflow.sdk.exceptions import AirflowException, AirflowTaskTimeout, TaskDeferred
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_jobs_provider.exceptions import AwsJobError
@@ -58,6 +58,7 @@ class AwsTaskTrigger(BaseTrigger):
         self._records: XComRecords | None = None
         self._work: asyncio.Task[Any] | None = None
         self._waits: BaseTrigger | None = None
+        self._has_rendered = False
         self._is_killed = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -124,8 +125,12 @@ class AwsTaskTrigger(BaseTrigger):
             if operator.end_from_trigger:
                 end = failed(operator, error, self.log)
             left = _last_reading(error)
-        except Exception as error:  # noqa: BLE001 - a skip, or a mistake: workers know all of them
+        except Exception as error:
             why = repr(error)
+            if operator.end_from_trigger and self._has_given_up(error):
+                # In a worker, the try would begin anew.
+                self.log.warning("the task's code broke off", exc_info=error)
+                end = failed(operator, error, self.log)
         if end is None:
             self.log.info("a worker ends the task: %s", why)
         return end or TriggerEvent(left)  # type: ignore[no-untyped-call]
@@ -147,6 +152,7 @@ class AwsTaskTrigger(BaseTrigger):
                     # A worker goes on. It finds what this try itself has started before its triggerer died.
                     operator.end_earlier(context, own=False)
                     raise
+            self._has_rendered = True
             # As the task runner does: Airflow warns of an operator that is executed elsewhere.
             ExecutorSafeguard.tracker.set(operator)
             return operator.execute(context)
@@ -168,6 +174,11 @@ class AwsTaskTrigger(BaseTrigger):
             if deferred.method_name != "start_again":
                 return fired, None
             step = start_again
+
+    def _has_given_up(self, error: Exception) -> bool:
+        """Whether the operator's own code has ended with a mistake, and its job with it."""
+        has_begun = self._has_rendered and self._records is not None and self._records.has_begun
+        return has_begun and self._waits is None and not isinstance(error, AirflowException)
 
     def _adopt(self, deferred: TaskDeferred) -> BaseTrigger:
         waits: BaseTrigger = deferred.trigger

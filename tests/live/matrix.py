@@ -114,7 +114,7 @@ class Wave:
     def __init__(self, cells: Sequence[Cell], wanted: Iterable[tuple[Row, str]], times: int = 1) -> None:
         self._threads = ThreadPoolExecutor(_AT_A_TIME)
         self._over = cells[0].looks.over
-        self._told: dict[tuple[str, str], list[Future[str | None]]] = {}
+        self._told: dict[tuple[str, str], list[tuple[Cell, Future[Ended]]]] = {}
         self._times = times
         begun = [
             (row, mode, cell.on_a_new_target())
@@ -129,15 +129,19 @@ class Wave:
         begun.sort(key=lambda one: chance.random() * (0.5 if one[0].is_long else 1.0))
         for row, mode, cell in begun:
             told = self._threads.submit(_run, row, mode, cell)
-            self._told.setdefault((row.name, mode), []).append(told)
+            self._told.setdefault((row.name, mode), []).append((cell, told))
 
     def check(self, row: Row, mode: str) -> int:
         """Wait for a row's cells; fail with what went wrong with any of them.
 
         :returns: how many job types there are.
         """
-        told = [future.result() for future in self._told[row.name, mode]]
-        failures = [text for text in told if text is not None]
+        told = [(cell, future.result()) for cell, future in self._told[row.name, mode]]
+        failures = [ended.told for _, ended in told if ended.told is not None]
+        for cell, ended in told:
+            # Most rows have ended minutes ago: long enough for a start that nobody waited for.
+            if ended.told is None and len(cell.jobs()) != ended.jobs:
+                failures.append(f"{cell.name}: another job was started afterwards: {cell.jobs()}")
         if failures:
             heading = f"{row.event}, {mode}: {len(failures)} of {len(told)} cells"
             pytest.fail("\n\n".join([heading, *failures]), pytrace=False)
@@ -149,12 +153,24 @@ class Wave:
         self._threads.shutdown(cancel_futures=True)
 
 
-def _run(row: Row, mode: str, cell: Cell) -> str | None:
+@dataclass(frozen=True)
+class Ended:
+    """How a cell has ended.
+
+    :param told: what went wrong.
+    :param jobs: how many its target had by then.
+    """
+
+    told: str | None
+    jobs: int = 0
+
+
+def _run(row: Row, mode: str, cell: Cell) -> Ended:
     began = time.monotonic()
     told = failure_of(lambda cell: row.scenario(cell, mode), cell)
     if cell.looks.over.is_set():
         # An aborted session has closed what is logged to, and Airflow ends: neither is to be waited for.
-        return told
+        return Ended(told or "nobody waits any more")
     with contextlib.suppress(LiveError):
         cell.leave()
     verdict = "held" if told is None else "DID NOT HOLD"
@@ -168,4 +184,4 @@ def _run(row: Row, mode: str, cell: Cell) -> str | None:
         time.monotonic() - began,
         f"\n{told}" if told else "",
     )
-    return told
+    return Ended(told, len(cell.jobs()) if told is None else 0)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from tests.cases import CASES
 from tests.live.home import REPOSITORY
-from tests.live.modes import MATRIX
+from tests.live.modes import HALVES, MATRIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -92,11 +92,12 @@ class Seen:
     def table(self, *, with_counts: bool) -> str:
         """Return the table in Markdown."""
         heads = ["what happens to the task", "what happens to the AWS job", "the next try"]
-        heads += MATRIX.values() if with_counts else ["proven"]
+        titles = MATRIX | HALVES
+        heads += titles.values() if with_counts else ["proven"]
         rows = [heads, ["---"] * len(heads)]
         for line in self._lines.values():
             if with_counts:
-                shown = [_count(line.held.get(mode)) for mode in MATRIX]
+                shown = [_count(line.held.get(mode)) for mode in titles]
             else:
                 shown = [_listed([title for mode, title in MATRIX.items() if mode in line.held])]
             rows.append([line.event, line.job, line.next_try, *shown])

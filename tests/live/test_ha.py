@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from tests.live.job_types import IMPORTS
 from tests.live.looks import PAUSE
 from tests.live.modes import MATRIX
 from tests.live.postgres import PostgresServer
-from tests.live.rows.outcomes import DEFERRED, IN_TRIGGERERS, finish, has_ended_once, is_untouched
+from tests.live.rows.outcomes import BY_TRIGGERERS, DEFERRED, finish, has_ended_once, is_untouched
 from tests.live.triggerers import defer_on_the_first, freeze, has_moved
 
 if TYPE_CHECKING:
@@ -89,15 +90,15 @@ def goes_on(cell: Cell) -> None:
     event="its triggerer hangs until another one has taken the trigger, and then wakes",
     job="goes on",
     next_try="(the wait goes on)",
-    modes=IN_TRIGGERERS,
+    modes=BY_TRIGGERERS,
 )
 def test_frozen_triggerer(cells: Cells, postgres: PostgresServer) -> None:
     """A triggerer that hung for a while must harm no job that another one waits for when it wakes."""
     airflow = cells.airflow
-    starts = (("deferred", ""), ("deferred", ""), ("deferred", "mapped"), ("workerless", ""))
-    late, others, mapped, workerless = defer_on_the_first(cells, postgres, *starts)
     # Airflow tells the states of mapped tasks by another key: whether this one still waits is asked by it.
-    late += mapped + workerless
+    starts = (("deferred", "mapped"), *((mode, "") for mode in BY_TRIGGERERS), ("deferred", ""))
+    *those, others = defer_on_the_first(cells, postgres, *starts)
+    late = list(chain(*those))
     early, cleared = others[::2], others[1::2]
     try:
         has_moved(cells, late + others, lambda: freeze(cells, postgres, "triggerer"))
@@ -130,18 +131,18 @@ def test_frozen_triggerer(cells: Cells, postgres: PostgresServer) -> None:
 
 
 @pytest.mark.kill_matrix(
-    event="its triggerer dies, and another one lives",
+    event="its triggerer is told to end, or dies, and another one lives",
     job="goes on",
     next_try="(the wait goes on)",
-    modes=IN_TRIGGERERS,
+    modes=BY_TRIGGERERS,
 )
-def test_killed_triggerer(cells: Cells, postgres: PostgresServer) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
+def test_killed_triggerer(cells: Cells, postgres: PostgresServer, number: signal.Signals) -> None:
     """Where a second triggerer lives, the death of one must cost no wait and no job."""
     airflow = cells.airflow
-    deferred, workerless = defer_on_the_first(cells, postgres, *((mode, "") for mode in IN_TRIGGERERS))
-    waiting = deferred + workerless
+    waiting = list(chain(*defer_on_the_first(cells, postgres, *((mode, "") for mode in BY_TRIGGERERS))))
     try:
-        has_moved(cells, waiting, lambda: airflow.kill("triggerer", signal.SIGKILL, whole=True))
+        has_moved(cells, waiting, lambda: airflow.kill("triggerer", number, whole=number == signal.SIGKILL))
         cells.each(finish, waiting)
     finally:
         airflow.restart("triggerer", signal.SIGKILL)
@@ -207,7 +208,10 @@ def test_restarts(cells: Cells) -> None:
     kill(airflow, "api-server", "dag-processor")
     airflow.revive()
     cells.each(goes_on, worker + waiting)
-    # With the LocalExecutor's scheduler, all that runs in a container or a service dies.
+    # Told to end, it waits for its tasks; who has told it kills it when that takes too long. With the
+    # LocalExecutor's scheduler, all that runs in a container or a service dies.
+    airflow.kill("scheduler", signal.SIGTERM)
+    cells.each(goes_on, worker + waiting)
     kill(airflow, "scheduler")
     # Only when it counts as dead does another one care for its tasks: when it starts, and every five minutes.
     airflow.wait_until(

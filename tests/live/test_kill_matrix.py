@@ -9,6 +9,7 @@ to end that was wanted.
 from __future__ import annotations
 
 import signal
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -17,7 +18,9 @@ from tests.live.matrix import Row, Wave, parametrize
 from tests.live.rows import aws, options, people, sensors, times, workers
 from tests.live.rows.outcomes import (
     ANOTHER,
+    BY_TRIGGERERS,
     CANCELLED,
+    DEFERRED,
     GOES_ON,
     IN_TRIGGERERS,
     WORKERLESS,
@@ -84,10 +87,33 @@ def test_clear_without_a_triggerer(cells: Cells) -> None:
 
 
 @pytest.mark.kill_matrix(
+    event="`execution_timeout`, and no triggerer runs",
+    job=CANCELLED,
+    next_try="as `retries` say",
+    modes=DEFERRED,
+)
+def test_timeout_without_a_triggerer(cells: Cells) -> None:
+    """The scheduler ends a deferral that nobody has ended in time, and a worker sees to the job."""
+
+    def is_ended(cell: Cell) -> None:
+        cell.until(lambda: "Trigger timeout" in cell.log(), "the scheduler ends the deferral", 240)
+        cell.until(lambda: cell.jobs()[0]["status"] == cell.case.cancelled, "the job is cancelled")
+        assert "does one run (airflow triggerer)" in cell.log()
+
+    [deferred] = cells.start_all(("deferred", "timeout"))
+    cells.airflow.kill("triggerer", signal.SIGKILL, whole=True)
+    try:
+        cells.each(is_ended, deferred)
+    finally:
+        cells.airflow.restart("triggerer", signal.SIGKILL)
+    cells.each(starts_another, deferred)
+
+
+@pytest.mark.kill_matrix(
     event="the triggerer is told to end, or dies, and is started again",
     job=GOES_ON,
     next_try="(the wait goes on)",
-    modes=IN_TRIGGERERS,
+    modes=BY_TRIGGERERS,
 )
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["SIGTERM", "SIGKILL"])
 def test_triggerer_restart(cells: Cells, number: signal.Signals) -> None:
@@ -98,9 +124,9 @@ def test_triggerer_restart(cells: Cells, number: signal.Signals) -> None:
         succeeds_with_the_only_job(cell)
         has_ended_once(cell)
 
-    deferred, workerless = cells.start_all(*((mode, "plain") for mode in IN_TRIGGERERS))
+    waiting = list(chain(*cells.start_all(*((mode, "plain") for mode in BY_TRIGGERERS))))
     cells.airflow.restart("triggerer", number)
-    cells.each(goes_on, deferred + workerless)
+    cells.each(goes_on, waiting)
 
 
 @pytest.mark.kill_matrix(

@@ -6,12 +6,16 @@ import asyncio
 import logging
 import time
 import uuid
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import get_current_context
 
 from airflow_jobs_provider.operators.handover import ended_instead
 from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
+from airflow_jobs_provider.triggers.host import XComRecords
+from airflow_jobs_provider.triggers.tether import BorrowedHook
+from tests.live.job_types import LIVE_JOB_TYPES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,11 +24,30 @@ if TYPE_CHECKING:
     from airflow.triggers.base import TriggerEvent
 
     from airflow_jobs_provider.operators.base import StartJobOperator
+    from tests.live.job_types import LiveJobType
 
 log = logging.getLogger(__name__)
 
 # Seconds in which a test finds the process and kills it; only one try is held up.
 HELD_UP = 60.0
+
+
+def made(variant: str, live: LiveJobType) -> type[StartJobOperator]:
+    """Return a variant, one of the functions below, of what starts a job of a type.
+
+    It is found in this module by its name: triggerers make it anew.
+    """
+    cls: type[StartJobOperator] = globals()[variant](live.operator)
+    cls.__name__ = cls.__qualname__ = f"{variant}__{live.operator.__name__}"
+    return cls
+
+
+def __getattr__(name: str) -> type[StartJobOperator]:
+    variant, _, operator = name.partition("__")
+    for live in LIVE_JOB_TYPES.values():
+        if live.operator.__name__ == operator:
+            return made(variant, live)
+    raise AttributeError(name)
 
 
 def held_up_before_the_start(base: type[StartJobOperator]) -> type[StartJobOperator]:
@@ -97,17 +120,19 @@ def refused_its_record(base: type[StartJobOperator]) -> type[StartJobOperator]:
     class RefusedItsRecord(base):  # type: ignore[misc,valid-type]
         def execute(self, context: Context) -> Any:
             store: Any = context["task_state_store"]
-            keep, own_id = store.set, store._ti_id
+            keep, another = store.set, _of_another(store)
             refused = context["ti"].try_number > 1
 
             def set_once_for_another(key: str, value: Any) -> None:
                 nonlocal refused
+                own = {name: vars(store)[name] for name in another}
                 if value["confirmed"] and not refused:
-                    refused, store._ti_id = True, uuid.uuid4()
+                    refused = True
+                    vars(store).update(another)
                 try:
                     keep(key, value)
                 finally:
-                    store._ti_id = own_id
+                    vars(store).update(own)
 
             store.set = set_once_for_another
             return super().execute(context)
@@ -115,13 +140,26 @@ def refused_its_record(base: type[StartJobOperator]) -> type[StartJobOperator]:
     return RefusedItsRecord
 
 
+def _of_another(store: Any) -> dict[str, Any]:
+    """Return what makes a store of records write for a task instance that Airflow does not know."""
+    if not isinstance(store, XComRecords):
+        return {"_ti_id": uuid.uuid4()}
+    ti = store._ti
+    other = SimpleNamespace(
+        id=ti.id, dag_id=ti.dag_id, task_id=ti.task_id, run_id="unknown", map_index=-1, try_number=1
+    )
+    # As if it were no job whose id was chosen: of that, the answer would not be written at all.
+    return {"_ti": other, "_known": None}
+
+
 def with_a_trigger_that_fails(base: type[StartJobOperator]) -> type[StartJobOperator]:
     """Return an operator whose trigger raises instead of waiting."""
 
     class WithATriggerThatFails(base):  # type: ignore[misc,valid-type]
         def defer(self, *, trigger: AwsJobTrigger, method_name: str, **kwargs: Any) -> None:
-            # Not the one that waits for the end of an old job.
-            if method_name == "execute_complete":
+            # Not the one that waits for the end of an old job, nor a worker's that goes on for a triggerer.
+            goes_on = self.start_from_trigger and not isinstance(self.hook, BorrowedHook)
+            if method_name == "execute_complete" and not goes_on:
                 trigger = TriggerThatFails(**trigger.serialize()[1])
             super().defer(trigger=trigger, method_name=method_name, **kwargs)
 

@@ -14,8 +14,10 @@ from airflow.triggers.base import TaskFailedEvent, TaskSuccessEvent, TriggerEven
 
 from airflow_jobs_provider.exceptions import AwsApiError, AwsJobError
 from airflow_jobs_provider.jobs.run import JobRun
+from airflow_jobs_provider.links.aws_job import AwsJobLink
 from airflow_jobs_provider.operators.packing import unpack
 from airflow_jobs_provider.triggers.aws_job import AwsJobTrigger
+from airflow_jobs_provider.triggers.host import XComRecords
 from tests.cases import CASES
 from tests.conftest import Context, TaskInstance
 from tests.operators.scenes import check_replaced, ids_in_answer, of, only_job
@@ -496,3 +498,44 @@ async def test_a_triggerer_that_cannot_make_the_operator_gives_it_to_a_worker(
     fired = await event(made)
     assert (type(fired), fired.payload) == (TriggerEvent, None)
     assert not aws.jobs()
+
+
+async def test_a_mistake_after_the_start_ends_the_job_and_the_try(
+    case: Case,
+    aws: Emulator,
+    ti: TaskInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """As in a worker; one that went on would start another job in the same try."""
+    monkeypatch.setattr(AwsJobLink, "persist", mistake)
+    aws.configure(case.name, duration=60)
+    assert isinstance(await event(trigger(case.start(**WORKERLESS), ti)), TaskFailedEvent)
+    assert only_job(aws)["status"] == case.cancelled
+    assert "the task has failed: nobody has thought of this" in capsys.readouterr().out
+
+
+async def test_a_mistake_before_the_start_is_a_workers(
+    case: Case, aws: Emulator, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost by it, and a worker may know better."""
+    monkeypatch.setattr(XComRecords, "get", mistake)
+    fired = await event(trigger(case.start(**WORKERLESS), ti))
+    assert (type(fired), fired.payload) == (TriggerEvent, None)
+    assert not aws.jobs()
+
+
+async def test_a_wait_that_breaks_off_leaves_the_job_to_a_worker(
+    case: Case, aws: Emulator, ti: TaskInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The job runs, and the worker finds it on record."""
+    monkeypatch.setattr(AwsJobTrigger, "_outcome", mistake)
+    aws.configure(case.name, duration=60)
+    fired = await event(trigger(case.start(**WORKERLESS), ti))
+    assert (type(fired), fired.payload) == (TriggerEvent, None)
+    assert only_job(aws)["cancels"] == 0
+
+
+def mistake(*_: object) -> None:
+    """Do what nobody has thought of."""
+    raise RuntimeError("nobody has thought of this")

@@ -13,7 +13,7 @@ from airflow.sdk import DAG, get_parsing_context
 
 from tests.live import variants
 from tests.live.job_types import LIVE_JOB_TYPES, LiveJobType
-from tests.live.modes import ARGUMENTS, MATRIX
+from tests.live.modes import ARGUMENTS, HALVES, MATRIX
 
 # Long enough for a job to be started on a busy machine: in a try, which may have to wait for an old job's end
 # before, and in a run, most of which is spent in queues.
@@ -43,7 +43,7 @@ def in_the_middle(live: LiveJobType, mode: str) -> None:
     EmptyOperator(task_id="before") >> start(live, mode) >> EmptyOperator(task_id="after")
 
 
-def with_sensor(live: LiveJobType, mode: str, **options: Any) -> None:
+def with_sensor(live: LiveJobType, mode: str) -> None:
     """Make a task that only starts the job, and a sensor that waits for it."""
     job = start(live, mode, wait_for_completion=False)
     describe = live.job_type.describe
@@ -54,7 +54,14 @@ def with_sensor(live: LiveJobType, mode: str, **options: Any) -> None:
     }
     # Results of other tasks are no input of the triggerer.
     wait = ARGUMENTS["deferred" if mode == "workerless" else mode]
-    job >> live.sensor(task_id="wait", poke_interval=1, **AGAIN, **wait, **ids, **options)
+    job >> live.sensor(task_id="wait", poke_interval=1, **AGAIN, **wait, **ids)
+
+
+def sensor(live: LiveJobType, mode: str, **options: Any) -> None:
+    """Make a sensor that waits for a job that is no task's."""
+    describe = live.job_type.describe
+    ids = {key: f"{{{{ params.job.{key} }}}}" for key in describe.parameters if key not in describe.optional}
+    live.sensor(task_id="wait", poke_interval=1, **AGAIN, **ARGUMENTS[mode], **ids, **options)
 
 
 VARIANTS: dict[str, Any] = {
@@ -72,10 +79,11 @@ VARIANTS: dict[str, Any] = {
     "not_durable": lambda live, mode: start(live, mode, durable=False),
     "no_retry": lambda live, mode: start(live, mode, retries=0),
     "with_sensor": with_sensor,
+    "sensor_alone": sensor,
     # A time-out is final, whatever retries say: these are for a try that Airflow fails.
-    "with_impatient_sensor": lambda live, mode: with_sensor(live, mode, timeout=10),
+    "impatient_sensor_alone": lambda live, mode: sensor(live, mode, timeout=10),
     **{
-        name: lambda live, mode, name=name: start(live, mode, getattr(variants, name)(live.operator))
+        name: lambda live, mode, name=name: start(live, mode, variants.made(name, live))
         for name in (
             "held_up_before_the_start",
             "held_up_after_the_start",
@@ -85,30 +93,38 @@ VARIANTS: dict[str, Any] = {
         )
     },
     "with_a_trigger_that_fails": lambda live, mode: start(
-        live, mode, variants.with_a_trigger_that_fails(live.operator), retries=1
+        live, mode, variants.made("with_a_trigger_that_fails", live), retries=1
     ),
     "keep_with_a_trigger_that_fails": lambda live, mode: start(
-        live, mode, variants.with_a_trigger_that_fails(live.operator), retries=1, cancel_on_kill=False
+        live, mode, variants.made("with_a_trigger_that_fails", live), retries=1, cancel_on_kill=False
     ),
     "keep_held_up_before_the_deferral": lambda live, mode: start(
-        live, mode, variants.held_up_before_the_deferral(live.operator), cancel_on_kill=False
+        live, mode, variants.made("held_up_before_the_deferral", live), cancel_on_kill=False
     ),
 }
-# Classes that are made in a DAG file cannot start in the triggerer.
-WORKERLESS = {
-    *("plain", "alone", "mapped", "paused", "timeout", "run_timeout", "keep", "keep_timeout", "no_retry"),
-    "with_sensor",
+# What happens to a process cannot happen where there is none.
+BY_WORKERS = {
+    *("held_up_before_the_start", "held_up_after_the_start", "held_up_at_the_end"),
+    *("held_up_before_the_deferral", "keep_held_up_before_the_deferral"),
+    *("keep_paused", "keep_with_a_trigger_that_fails", "not_durable"),
 }
+IN_HALVES = {"plain", "timeout", "no_retry", "keep"}
 DAG_OPTIONS: dict[str, dict[str, Any]] = {"run_timeout": {"dagrun_timeout": RUN_TIMEOUT}}
+
+
+def modes_of(variant: str) -> list[str]:
+    """Return the modes in which a row wants a variant."""
+    modes = [mode for mode in MATRIX if mode != "workerless" or variant not in BY_WORKERS]
+    return modes + list(HALVES if variant in IN_HALVES else ())
+
 
 asked_for = get_parsing_context().dag_id
 for job_type, live in LIVE_JOB_TYPES.items():
-    for mode in MATRIX:
-        for variant, make in VARIANTS.items():
+    for variant, make in VARIANTS.items():
+        for mode in modes_of(variant):
             dag_id = f"{job_type}_{mode}_{variant}"
-            if asked_for in (None, dag_id) and (mode != "workerless" or variant in WORKERLESS):
-                with DAG(
-                    dag_id, schedule=None, params={"target": "target"}, **DAG_OPTIONS.get(variant, {})
-                ) as dag:
+            if asked_for in (None, dag_id):
+                params = {"target": "target", "job": {}}
+                with DAG(dag_id, schedule=None, params=params, **DAG_OPTIONS.get(variant, {})) as dag:
                     make(live, mode)
                 globals()[dag_id] = dag

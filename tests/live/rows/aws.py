@@ -9,6 +9,7 @@ from tests.live.matrix import Matrix
 from tests.live.rows.outcomes import (
     ANOTHER,
     CANCELLED,
+    EVERY,
     GOES_ON,
     IN_TRIGGERERS,
     WORKER,
@@ -27,6 +28,7 @@ matrix = Matrix()
     "AWS throttles, fails, drops connections, or says that credentials have expired",
     job=GOES_ON,
     next_try="(the wait goes on)",
+    modes=EVERY,
 )
 def trouble_while_reading(cell: Cell, mode: str) -> None:
     """None of these says anything about the job."""
@@ -143,7 +145,12 @@ def outage_while_the_worker_ends(cell: Cell, mode: str) -> None:
     assert cell.history() == ["running"]
 
 
-@matrix.row("somebody else cancels the job", job="is cancelled", next_try="(the task fails and says so)")
+@matrix.row(
+    "somebody else cancels the job",
+    job="is cancelled",
+    next_try="(the task fails and says so)",
+    modes=EVERY,
+)
 def cancelled_by_others(cell: Cell, mode: str) -> None:
     """The author must learn that it was not Airflow."""
     cell.start_and_wait(mode, "no_retry")

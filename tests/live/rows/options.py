@@ -9,6 +9,7 @@ from tests.live.matrix import Matrix
 from tests.live.rows.outcomes import (
     BY_WORKERS,
     DEFERRED,
+    EVERY,
     GOES_ON,
     TAKES_OVER,
     WORKER,
@@ -27,6 +28,7 @@ matrix = Matrix()
     "`cancel_on_kill=False`, and it is cleared",
     job=GOES_ON,
     next_try="logs the old job's id and starts another",
+    modes=EVERY,
 )
 def kept_and_cleared(cell: Cell, mode: str) -> None:
     """Its author has said so."""

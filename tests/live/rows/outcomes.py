@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tests.live.modes import HALVES, MATRIX
+
 if TYPE_CHECKING:
     from tests.live.cell import Cell
     from tests.live.rest import Json
@@ -18,6 +20,9 @@ DEFERRED = ("deferred",)
 WORKERLESS = ("workerless",)
 BY_WORKERS = (*WORKER, *DEFERRED)
 IN_TRIGGERERS = (*DEFERRED, *WORKERLESS)
+# ... with those between them, and all of them.
+BY_TRIGGERERS = (*IN_TRIGGERERS, *HALVES)
+EVERY = (*MATRIX, *HALVES)
 
 
 def starts_another(cell: Cell) -> None:
@@ -74,6 +79,6 @@ def is_untouched(cell: Cell) -> None:
 
 def has_ended_once(cell: Cell) -> None:
     """Check that one event, and no more, was delivered to the task, in its only try."""
-    # One that ends in the triggerer has not even begun in a worker.
-    resumes = -1 if cell.mode == "workerless" else 1
+    # What starts in the triggerer does not begin in a worker, and what ends there does not resume.
+    resumes = {"deferred": 1, "workerless": -1}.get(cell.mode, 0)
     assert (len(cell.tries()), cell.resumes()) == (1, resumes)

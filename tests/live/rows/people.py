@@ -9,6 +9,7 @@ from tests.live.rows.outcomes import (
     ANOTHER,
     BY_WORKERS,
     CANCELLED,
+    EVERY,
     WORKERLESS,
     is_cancelled,
     starts_another,
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 matrix = Matrix()
 
 
-@matrix.row("the task is cleared", job=CANCELLED, next_try=ANOTHER)
+@matrix.row("the task is cleared", job=CANCELLED, next_try=ANOTHER, modes=EVERY)
 def clear_task(cell: Cell, mode: str) -> None:
     """The task itself, alone."""
     cell.start_and_wait(mode, "plain")
@@ -45,7 +46,9 @@ def clear_run(cell: Cell, mode: str) -> None:
 
 
 @matrix.row(
-    "it is cleared while the DAG is paused", job="cancelled, at the latest by the next try", next_try=ANOTHER
+    "it is cleared while the DAG is paused",
+    job="cancelled, at the latest by the next try",
+    next_try=ANOTHER,
 )
 def clear_while_paused(cell: Cell, mode: str) -> None:
     """Airflow tells a trigger of the kill only when the DAG is unpaused."""
@@ -57,7 +60,7 @@ def clear_while_paused(cell: Cell, mode: str) -> None:
     starts_another(cell)
 
 
-@matrix.row("it is marked failed", job=CANCELLED)
+@matrix.row("it is marked failed", job=CANCELLED, modes=EVERY)
 def mark_failed(cell: Cell, mode: str) -> None:
     """Nobody waits any more."""
     cell.start_and_wait(mode, "plain")

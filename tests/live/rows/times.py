@@ -6,7 +6,17 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tests.live.matrix import Matrix
-from tests.live.rows.outcomes import ANOTHER, CANCELLED, DEFERRED, is_cancelled, starts_another
+from tests.live.rows.outcomes import (
+    ANOTHER,
+    CANCELLED,
+    DEFERRED,
+    EVERY,
+    GOES_ON,
+    WORKERLESS,
+    is_cancelled,
+    starts_another,
+    succeeds_with_the_only_job,
+)
 
 if TYPE_CHECKING:
     from tests.live.cell import Cell
@@ -14,7 +24,7 @@ if TYPE_CHECKING:
 matrix = Matrix()
 
 
-@matrix.row("`execution_timeout`", job=CANCELLED, next_try="as `retries` say")
+@matrix.row("`execution_timeout`", job=CANCELLED, next_try="as `retries` say", modes=EVERY)
 def execution_timeout(cell: Cell, mode: str) -> None:
     """Airflow itself does not enforce it while a task is deferred."""
     cell.start(mode, "timeout")
@@ -41,3 +51,19 @@ def trigger_fails(cell: Cell, mode: str) -> None:
     cell.until(lambda: cell.statuses() == [cell.case.cancelled] * 2, "both jobs are cancelled")
     cell.sees("failed")
     assert cell.history() == ["cancelled", "cancelled"]
+
+
+@matrix.row(
+    "what waits in one that starts in the triggerer fails",
+    job=GOES_ON,
+    next_try="(a worker goes on with it)",
+    modes=WORKERLESS,
+)
+def wait_fails(cell: Cell, mode: str) -> None:
+    """The triggerer has no more to say, and the try goes on: the worker finds the job that it has started."""
+    cell.start(mode, "with_a_trigger_that_fails")
+    cell.until(lambda: "a worker ends the task" in cell.log(), "a worker goes on")
+    cell.until(lambda: "taking over" in cell.log(), "the job is found")
+    cell.succeed(cell.jobs()[0])
+    succeeds_with_the_only_job(cell)
+    assert len(cell.tries()) == 1

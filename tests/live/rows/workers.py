@@ -14,6 +14,7 @@ from tests.live.rows.outcomes import (
     BY_WORKERS,
     CANCELLED,
     DEFERRED,
+    EVERY,
     GOES_ON,
     TAKES_OVER,
     WORKER,
@@ -77,7 +78,7 @@ def mark_failed_in_a_call(cell: Cell, mode: str) -> None:
     "the worker is told to end while the start call is in flight",
     job=CANCELLED,
     next_try=ANOTHER,
-    modes=BY_WORKERS,
+    modes=(*BY_WORKERS, "ending"),
 )
 def worker_told_to_end_in_the_start(cell: Cell, mode: str) -> None:
     """Where only the answer tells the job's id, it is not known yet."""
@@ -85,28 +86,27 @@ def worker_told_to_end_in_the_start(cell: Cell, mode: str) -> None:
     starts_another(cell)
 
 
-@matrix.row("it is marked failed while the start call is in flight", job=CANCELLED)
+@matrix.row("it is marked failed while the start call is in flight", job=CANCELLED, modes=EVERY)
 def mark_failed_in_the_start(cell: Cell, mode: str) -> None:
     """No next try will look for the job, and Airflow keeps no record of this one any more."""
     cell.in_the_start(mode, "plain", lambda: cell.mark("failed"))
     is_cancelled(cell)
 
 
-@matrix.row("it is cleared while the start call is in flight", job=CANCELLED, next_try=ANOTHER)
+@matrix.row("it is cleared while the start call is in flight", job=CANCELLED, next_try=ANOTHER, modes=EVERY)
 def clear_in_the_start(cell: Cell, mode: str) -> None:
     """The job cannot be recorded when the answer comes: Airflow has forgotten the try."""
     cell.in_the_start(mode, "plain", cell.clear)
     starts_another(cell)
 
 
-@matrix.row(
-    "Airflow refuses to record the job after its start", job=CANCELLED, next_try=ANOTHER, modes=BY_WORKERS
-)
+@matrix.row("Airflow refuses to record the job after its start", job=CANCELLED, next_try=ANOTHER)
 def record_refused(cell: Cell, mode: str) -> None:
     """A job that no later try could find must end with the try that knows of it."""
     cell.start(mode, "refused_its_record")
     starts_another(cell)
-    before_the_failure, failed, _ = cell.log().partition("Task failed with exception")
+    words = "the task has failed" if mode == "workerless" else "Task failed with exception"
+    before_the_failure, failed, _ = cell.log().partition(words)
     assert failed
     assert "is to end" in before_the_failure or "is cancelled" in before_the_failure
 
@@ -128,11 +128,33 @@ def worker_dies_before_the_start(cell: Cell, mode: str) -> None:
     succeeds_with_the_only_job(cell)
 
 
-@matrix.row("the worker dies during the start call", job=GOES_ON, next_try=TAKES_OVER, modes=BY_WORKERS)
+@matrix.row(
+    "the worker dies during the start call",
+    job=GOES_ON,
+    next_try=TAKES_OVER,
+    modes=(*BY_WORKERS, "ending"),
+)
 def worker_dies_in_the_start(cell: Cell, mode: str) -> None:
     """The answer reaches nobody."""
     cell.in_the_start(mode, "plain", lambda: cell.process().kill())
     goes_on_with_the_only_job(cell)
+
+
+@matrix.row(
+    "the worker dies during the start call, and the job succeeds meanwhile",
+    job="has succeeded",
+    next_try="returns its result",
+    modes=BY_WORKERS,
+)
+def worker_dies_in_the_start_and_the_job_succeeds(cell: Cell, mode: str) -> None:
+    """What is over by the time that somebody looks is this task's all the same."""
+    cell.in_the_start(mode, "paused", lambda: cell.process().kill())
+    # A paused DAG's tasks are not tried again.
+    with cell.paused():
+        cell.until(lambda: bool(cell.jobs()), "a job")
+        cell.succeed(cell.jobs()[0])
+        cell.until(lambda: cell.history() == ["succeeded"], "it is over")
+    succeeds_with_the_only_job(cell)
 
 
 @matrix.row(
