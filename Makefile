@@ -35,10 +35,10 @@ types: install
 unit: install
 	$(BIN)/python -m pytest -q -n 4 --ignore tests/live
 
-live: install ## real Airflow processes against the emulated AWS
-	$(BIN)/python -m pytest -q tests/live
+live: install ## real Airflow processes against the emulated AWS; the kill matrix thinned out
+	$(BIN)/python -m pytest -q tests/live --dealt
 
-matrix: install ## the live tests again, and what they have seen into the table of the kill matrix
+matrix: install ## the live tests with the whole kill matrix, and what was seen into its tables
 	$(BIN)/python -m pytest -q tests/live --write-matrix
 
 pages: install ## write what the documentation has that is made of code: policies, tables of failures

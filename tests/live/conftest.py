@@ -36,10 +36,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add what ``make matrix`` asks for."""
     parser.addoption("--write-matrix", action="store_true", help="write the tables of the kill matrix")
     parser.addoption("--times", type=int, default=1, help="how often each row of the kill matrix is run")
+    parser.addoption(
+        "--dealt",
+        action="store_true",
+        help="deal the job types out among the modes of a row of the kill matrix, instead of all to each",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the mark known."""
+    """Make the mark known; refuse to write what is not seen."""
+    if config.getoption("--write-matrix", default=False) and config.getoption("--dealt", default=False):
+        raise pytest.UsageError("--write-matrix needs all job types in all modes: leave --dealt out")
     config.addinivalue_line(
         "markers",
         "kill_matrix(event, job, modes, next_try='', once=False): shows a row of the kill matrix; once:"

@@ -10,8 +10,11 @@ import contextlib
 import logging
 import random
 import time
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle, islice
+from math import ceil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +24,7 @@ from tests.live.modes import MATRIX
 from tests.live.processes import LiveError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tests.live.cell import Cell
 
@@ -109,19 +112,26 @@ class Wave:
     :param cells: one for each job type.
     :param wanted: the rows and modes; they begin now.
     :param times: how often each of them is run; what has a race in it may hold once by luck.
+    :param dealt: deal the job types out among the modes of a row, instead of all to each: every row is still
+        seen for every job type, and in every mode, but not for every job type in every mode.
     """
 
-    def __init__(self, cells: Sequence[Cell], wanted: Iterable[tuple[Row, str]], times: int = 1) -> None:
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        wanted: Sequence[tuple[Row, str]],
+        times: int = 1,
+        *,
+        dealt: bool = False,
+    ) -> None:
         self._threads = ThreadPoolExecutor(_AT_A_TIME)
         self._over = cells[0].looks.over
         self._told: dict[tuple[str, str], list[tuple[Cell, Future[Ended]]]] = {}
-        self._times = times
+        self._cells = cells
         begun = [
             (row, mode, cell.on_a_new_target())
-            for row, mode in wanted
-            for cell in cells
+            for row, mode, cell in _deal(cells, wanted, dealt=dealt)
             for _ in range(times)
-            if row.only(cell)
         ]
         # Rows of a kind are written side by side: mixed, they do not all want the same at the same time.
         # What lasts long comes in the first half: in the end nothing else would be left to be done meanwhile.
@@ -134,7 +144,7 @@ class Wave:
     def check(self, row: Row, mode: str) -> int:
         """Wait for a row's cells; fail with what went wrong with any of them.
 
-        :returns: how many job types there are.
+        :returns: how many job types it can happen to.
         """
         told = [(cell, future.result()) for cell, future in self._told[row.name, mode]]
         failures = [ended.told for _, ended in told if ended.told is not None]
@@ -145,12 +155,26 @@ class Wave:
         if failures:
             heading = f"{row.event}, {mode}: {len(failures)} of {len(told)} cells"
             pytest.fail("\n\n".join([heading, *failures]), pytrace=False)
-        return len(told) // self._times
+        return sum(row.only(cell) for cell in self._cells)
 
     def end(self) -> None:
         """Give up what has not begun."""
         self._over.set()
         self._threads.shutdown(cancel_futures=True)
+
+
+def _deal(
+    cells: Sequence[Cell], wanted: Sequence[tuple[Row, str]], *, dealt: bool
+) -> Iterator[tuple[Row, str, Cell]]:
+    modes = Counter(row.name for row, _ in wanted)
+    # It goes on from row to row: a job type does not have the same mode in all of them.
+    turn = cycle(cells)
+    for row, mode in wanted:
+        share = sum(row.only(cell) for cell in cells)
+        if dealt:
+            share = ceil(share / modes[row.name])
+        for cell in islice(filter(row.only, turn), share):
+            yield row, mode, cell
 
 
 @dataclass(frozen=True)

@@ -47,14 +47,20 @@ def wave(request: pytest.FixtureRequest, module_cells: Cells) -> Iterator[Wave]:
     ]
     # Long enough for the next try to be there before the old job has ended.
     module_cells.configure(duration=900, cancel_delay=4)
-    wave = Wave(module_cells.all, wanted, request.config.getoption("--times", default=1))
+    option = request.config.getoption
+    wave = Wave(
+        module_cells.all,
+        wanted,
+        times=option("--times", default=1),
+        dealt=option("--dealt", default=False),
+    )
     yield wave
     wave.end()
 
 
 @parametrize(people.matrix, times.matrix, workers.matrix, aws.matrix, options.matrix, sensors.matrix)
 def test_row(wave: Wave, row: Row, mode: str, record_property: Callable[[str, object], None]) -> None:
-    """A row of the kill matrix, for all job types."""
+    """A row of the kill matrix, for all job types, or for the mode's share of them (``--dealt``)."""
     record_property("job_types", wave.check(row, mode))
 
 
