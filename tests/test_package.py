@@ -49,6 +49,15 @@ def test_imports_are_light() -> None:
     assert json.loads(done.stdout.splitlines()[-1]) == {name: [] for name in names}
 
 
+def test_a_worker_does_without_aiobotocore() -> None:
+    """It is a tenth of a second of CPU in each process of a task, and only the triggerer's."""
+    code = "import sys, airflow_jobs_provider.hooks.aws_job; print('aiobotocore' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 def test_job_types_know_nobody() -> None:
     """The facts of a service must stay readable, and testable, without Airflow and boto3."""
     for path in (PACKAGE / "jobs").glob("*.py"):

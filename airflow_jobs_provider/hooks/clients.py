@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Mapping
 from functools import cached_property
+from importlib.util import find_spec
 from os import getenv
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,11 @@ from botocore.exceptions import (
 from airflow_jobs_provider import __version__
 from airflow_jobs_provider.advice import advice
 from airflow_jobs_provider.exceptions import AwsApiError
-from airflow_jobs_provider.hooks.async_client import lean, lighten
 from airflow_jobs_provider.jobs.errors import EXPIRED, REFUSED, ErrorKind
+
+if find_spec("aiobotocore") is None:
+    # It says what to do, before anything is started. Otherwise only what reads asynchronously imports it.
+    import airflow_jobs_provider.hooks.lean  # noqa: F401
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -108,6 +112,8 @@ class ClientHook(AwsBaseHook):
         its user agent: a second of CPU in a new process.
         """
         if deferrable:
+            from airflow_jobs_provider.hooks.lean import lean, lighten
+
             session: Any = lighten(
                 self.get_session(region_name=region_name or self.region_name, deferrable=True)
             )

@@ -167,10 +167,10 @@ class AwsJobOperator(AwsOperator):
             pause = min(2 * pause, 30.0)
 
     @property
-    def has_link(self) -> bool:
-        """Whether this process knows of a job, and the console of a page for it."""
+    def console_url(self) -> str | None:
+        """Where the console shows the job that this process knows of; ``None`` where it has no page."""
         run = self.known_job
-        return run is not None and job_type_of(run).console_url(run) is not None
+        return None if run is None else job_type_of(run).console_url(run)
 
     @property
     def settles(self) -> bool:

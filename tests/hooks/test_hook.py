@@ -9,8 +9,8 @@ import pytest
 from botocore.utils import parse_timestamp
 
 from airflow_jobs_provider.exceptions import AwsApiError
-from airflow_jobs_provider.hooks.async_client import _moment
 from airflow_jobs_provider.hooks.aws_job import AwsJobHook
+from airflow_jobs_provider.hooks.lean import _moment
 from airflow_jobs_provider.jobs.errors import ErrorKind
 from tests.cases import CASES
 from tests.conftest import Context

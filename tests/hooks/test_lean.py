@@ -8,7 +8,7 @@ import pytest
 from aiobotocore.parsers import PROTOCOL_PARSERS
 from botocore.model import ServiceModel
 
-from airflow_jobs_provider.hooks.async_client import _LeanParsers
+from airflow_jobs_provider.hooks.lean import _LeanParsers
 from airflow_jobs_provider.hooks.models import LeanLoader
 
 
